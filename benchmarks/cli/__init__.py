@@ -23,6 +23,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from backbones import UnknownModelError
 from benchmarks import __version__
 from benchmarks.errors import UserError, did_you_mean
 
@@ -92,13 +93,6 @@ def slimbench(
         typer.echo(ctx.get_help())
 
 
-def _user_errors() -> tuple[type[Exception], ...]:
-    # Whoever raised an error of backbones has imported it. Nobody else has to: it brings torch along.
-    backbones = sys.modules.get("backbones")
-    unknown_model = getattr(backbones, "UnknownModelError", None)
-    return (UserError, unknown_model) if unknown_model is not None else (UserError,)
-
-
 def _fail(error: Exception, message: str, code: int) -> int:
     if os.environ.get(DEBUG, "") not in ("", "0"):
         traceback.print_exception(error)
@@ -124,6 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         result = command.main(args=argv, prog_name="slimbench", standalone_mode=False)
         sys.stdout.flush()
+    except (UserError, UnknownModelError) as error:
+        return _fail(error, str(error), 2)
     except typer.TyperException as error:
         return _fail(error, _usage(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -134,8 +130,4 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         _discard(sys.stdout)
         return 1
-    except Exception as error:
-        if isinstance(error, _user_errors()):
-            return _fail(error, str(error), 2)
-        raise
     return result if isinstance(result, int) else 0
