@@ -1,0 +1,1 @@
+"""Networks of the papers that neither torchvision nor timm has."""
