@@ -1,0 +1,27 @@
+"""slimbench env: versions, hardware, commit: what is stored with every result."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Print what is stored about this machine with every result."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from benchmarks import environment
+
+    described = environment.collect().model_dump(exclude={"precision", "memory_format"})
+    described.update({f"git_{key}": value for key, value in environment.git_state().model_dump().items()})
+    if as_json:
+        typer.echo(json.dumps(described, indent=2))
+        return
+    table = Table(show_header=False, box=None)
+    for key, value in described.items():
+        table.add_row(key.replace("_", " "), "-" if value is None else str(value))
+    Console().print(table)

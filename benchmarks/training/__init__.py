@@ -1,0 +1,12 @@
+"""What the one training engine, MMEngine's Runner, needs and does not have.
+
+Importing this package registers our data sets, model wrapper, metric and hooks, which is what the configs in
+`mmconfigs/cls/` ask for with `custom_imports`.
+"""
+
+from __future__ import annotations
+
+import backbones.adapters.mmengine
+from benchmarks.training import checkpoints, classifier, data, hooks
+
+__all__ = ["backbones", "checkpoints", "classifier", "data", "hooks"]

@@ -1,0 +1,92 @@
+"""What the user sees of a run: a progress bar in a terminal, one line an epoch elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from mmengine.hooks import Hook
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+REFRESH_S = 0.5  # reading the loss waits for the device, so it is not read more often than this
+
+
+class ProgressHook(Hook):
+    """Epoch, loss, accuracy and time left. Not in a config: the command line registers it."""
+
+    priority = "LOWEST"
+
+    def __init__(self, name: str, console: Console | None = None) -> None:
+        self.name = name
+        self.console = console or Console()
+        self.bar: Progress | None = None
+        self._shown = 0.0
+
+    def before_train(self, runner: Any) -> None:
+        self._begin, self._begin_iteration = time.monotonic(), runner.iter
+        if not self.console.is_terminal:
+            return
+        self.bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            refresh_per_second=2,
+        )
+        self.bar.start()
+        self._task = self.bar.add_task(self.name, total=runner.max_iters, completed=runner.iter, numbers="")
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        now = time.monotonic()
+        if self.bar is None or now - self._shown < REFRESH_S:
+            return
+        self._shown = now
+        numbers = f"epoch {runner.epoch + 1}/{runner.max_epochs}  loss {float((outputs or {})['loss']):.3f}"
+        self.bar.update(self._task, completed=runner.iter + 1, numbers=numbers + self._accuracy(runner))
+
+    def after_train_epoch(self, runner: Any) -> None:
+        if self.bar is not None:
+            self.bar.update(self._task, completed=runner.iter)
+        due = (runner.epoch + 1) % runner.val_interval == 0 or runner.epoch + 1 == runner.max_epochs
+        if runner.val_loop is None or not due:
+            self._line(runner)
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        if getattr(runner, "curve", None):
+            self._line(runner)
+
+    def after_train(self, runner: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the terminal back; harmless if there is no bar."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def _line(self, runner: Any) -> None:
+        point = runner.curve[-1]
+        parts = [f"epoch {point['epoch']}/{runner.max_epochs}", f"loss {point['train_loss']:.4f}"]
+        if "top1_accuracy" in point:
+            parts.append(f"accuracy {point['top1_accuracy']:.2f} %")
+        if "share_of_ones" in point:
+            parts.append(f"ones {point['share_of_ones']:.3f}")
+            parts.append(f"masks changed {100 * point.get('masks_changed', 0.0):.2f} %")
+        parts.append(f"{point['seconds']:.0f} s")
+        done = runner.iter - self._begin_iteration
+        if done > 0 and runner.iter < runner.max_iters:
+            left = (time.monotonic() - self._begin) / done * (runner.max_iters - runner.iter)
+            parts.append(f"{left / 60:.1f} min left")
+        self.console.print(", ".join(parts), highlight=False, soft_wrap=True)
+
+    @staticmethod
+    def _accuracy(runner: Any) -> str:
+        known = [point["top1_accuracy"] for point in runner.curve if "top1_accuracy" in point]
+        return f"  accuracy {known[-1]:.2f} %" if known else ""
