@@ -39,8 +39,8 @@ def slim_widths(in_channels: int, k: float = 4 / 3) -> tuple[int, int]:
 class SlimConv2d(nn.Module):
     """gate; (w * X) folded, kxk, BN; (flip(w) * X) folded, 1x1, BN, ReLU, kxk, BN; concat.
 
-    Takes ``(N, C, H, W)``, gives ``(N, C // r + C // (2 r), H', W')``: about ``C / k`` channels. Stride and dilation act
-    on the k x k convolutions. Where r does not divide C the left-over channels are dropped by the split; they
+    Takes ``(N, C, H, W)``, gives ``(N, C // r + C // (2 r), H', W')``: about ``C / k`` channels. Stride and dilation
+    act on the k x k convolutions. Where r does not divide C the left-over channels are dropped by the split; they
     still feed the gate. Nothing follows the concatenation but what the surrounding block does itself.
 
     Args:
