@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-import backbones
 import benchmarks
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -47,7 +46,6 @@ def tox() -> configparser.ConfigParser:
 
 
 def test_the_version_is_one() -> None:
-    assert backbones.__version__ == benchmarks.__version__
     assert distribution().version == benchmarks.__version__
     assert f"## {benchmarks.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f'version: "{benchmarks.__version__}"' in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
