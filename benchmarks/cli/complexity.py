@@ -20,15 +20,16 @@ def command(
     ] = None,
     convention: Annotated[
         str,
-        typer.Option(help="conv-linear, ptflops-2018 or conv-linear-primary-masks; see docs/counting.md."),
+        typer.Option(
+            help="conv-linear, ptflops-2018, conv-linear-primary-masks or conv-linear-n-over-s (docs/counting.md)."
+        ),
     ] = "conv-linear",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     layers: Annotated[bool, typer.Option("--layers", help="Show every layer that stores or costs.")] = False,
 ) -> None:
     """Count parameters, MACs, MUL, ADD and storage of MODEL for one image.
 
-    Nothing is run: the network exists on the meta device only. With --json and --layers the object has one
-    more key, "layers".
+    The network exists on the meta device only. With --layers, --json prints one more key, "layers".
     """
     from benchmarks.complexity import count, parse_input
 

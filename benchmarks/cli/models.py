@@ -18,8 +18,9 @@ def command(
 ) -> None:
     """List the named models with paper, baseline, method, parameters and MACs.
 
-    MUL stands where it is less than the MACs: there, products are shared or replaced by mask operations
-    (docs/counting.md). Counted by the convention conv-linear at the input size shown.
+    MUL is shown where it is less than the MACs: products are shared, or replaced by mask operations.
+
+    Counted by the convention conv-linear (docs/counting.md) for one image of the input size shown.
     """
     rows = [_row(name) for name in _matches(pattern)]
     if as_json:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 import backbones
 from backbones.ops import VersatileConv2d
@@ -89,11 +91,24 @@ def _run(network: nn.Module, size: InputSize, label: str) -> Run:
 
 
 def _meta_copy(model: nn.Module, label: str) -> nn.Module:
-    source = getattr(model, "_orig_mod", model)  # what torch.compile wraps
+    """Copy the structure; a tensor that several modules share stays one (``.to("meta")`` would part them)."""
+    source: nn.Module = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     try:
-        return copy.deepcopy(source).to("meta").eval()
+        tensors = {id(tensor): tensor for module in source.modules() for tensor in _own_tensors(module)}
+        on_meta = {key: _without_data(tensor) for key, tensor in tensors.items()}
+        return copy.deepcopy(source, on_meta).to("meta").eval()
     except Exception as error:
         raise UserError(f"model {label!r} cannot be copied for counting: {_first_line(error)}") from error
+
+
+def _own_tensors(module: nn.Module) -> Iterator[Tensor]:
+    for values in (module._parameters, module._buffers, vars(module)):  # noqa: SLF001  # no other way to all three
+        yield from (v for v in values.values() if isinstance(v, Tensor) and not is_lazy(v))
+
+
+def _without_data(tensor: Tensor) -> Tensor:
+    empty = torch.empty_like(tensor, device="meta", requires_grad=False)
+    return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
 
 
 def _layers(network: nn.Module, traced: Trace, convention: str) -> list[tuple[LayerCost, int]]:
