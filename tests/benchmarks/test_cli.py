@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks import __version__, cli
 
+ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {"torch", "torchvision", "timm", "mmengine", "pandas", "matplotlib", "numpy", "pydantic", "ptflops"}
 
 
@@ -23,6 +24,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
+        cwd=ROOT,
         env={**os.environ, "COLUMNS": "100", **environment},
     )
 
@@ -37,9 +39,7 @@ def verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str
         name = f"verb_{tmp_path.name.replace('-', '_')}"
         monkeypatch.delitem(sys.modules, f"benchmarks.cli.{name}", raising=False)
         lines = "".join(f"    {line}\n" for line in body.splitlines())
-        (tmp_path / f"{name}.py").write_text(
-            f'def command():\n    """Say nothing."""\n{lines}', encoding="utf-8"
-        )
+        (tmp_path / f"{name}.py").write_text(f'def command():\n    """Say nothing."""\n{lines}', encoding="utf-8")
         return name
 
     return write
@@ -52,11 +52,9 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
         done = run("--help")
         seconds.append(time.perf_counter() - begin)
         assert done.returncode == 0, done.stderr
-    code = (
-        "import sys; from benchmarks.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
-    )
+    code = "import sys; from benchmarks.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
     modules = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     ).stderr.split()
     assert HEAVY.isdisjoint(modules), sorted(HEAVY.intersection(modules))
     assert min(seconds) < (1.5 if "PYTEST_XDIST_WORKER" in os.environ else 0.5), seconds
@@ -93,9 +91,7 @@ def test_without_a_verb_help_is_shown() -> None:
     assert "Usage: slimbench" in done.stdout
 
 
-def test_unknown_verb_names_the_nearest(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unknown_verb_names_the_nearest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(cli, "verbs", lambda: ["models", "complexity"])
     assert cli.main(["modles"]) == 2
     assert capsys.readouterr().err == "error: no verb 'modles'; did you mean models?\n"
@@ -112,9 +108,7 @@ def test_unknown_option_is_one_line() -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_user_error_is_one_line_and_exit_code_2(
-    verb: Callable[[str], str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_user_error_is_one_line_and_exit_code_2(verb: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
     name = verb("from benchmarks.errors import UserError\nraise UserError('no table\\n   x')")
     assert cli.main([name]) == 2
     assert capsys.readouterr() == ("", "error: no table x\n")
@@ -130,9 +124,7 @@ def test_debug_shows_the_traceback_too(
     assert text.endswith("error: no table\n")
 
 
-def test_unknown_model_is_a_users_error(
-    verb: Callable[[str], str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unknown_model_is_a_users_error(verb: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
     name = verb("import backbones\nbackbones.create_model('sc_resnet5')")
     assert cli.main([name]) == 2
     text = capsys.readouterr().err
@@ -159,5 +151,5 @@ def test_a_reader_that_leaves_is_met_with_silence() -> None:
         "import os, sys; from benchmarks.cli import main; "
         "r, w = os.pipe(); os.close(r); os.dup2(w, 1); sys.exit(main(['--help']))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.stderr == ""
