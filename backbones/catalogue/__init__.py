@@ -1,0 +1,8 @@
+"""Every named model of both papers: name -> baseline + surgery, one module a family."""
+
+from __future__ import annotations
+
+from backbones.catalogue import baselines, slimconv, versatile  # noqa: F401  (they fill the register)
+from backbones.catalogue.registry import ModelSpec, create_model, list_models, model_spec
+
+__all__ = ["ModelSpec", "create_model", "list_models", "model_spec"]
