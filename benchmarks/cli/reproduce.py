@@ -1,0 +1,95 @@
+"""``slimbench reproduce TABLE...``: published tables, recomputed, as files and in the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from benchmarks.reports.write import Joined
+
+# A pipe or a log has no width; this one holds most tables without cutting a line.
+_PIPE_WIDTH = 120
+
+
+def command(
+    tables: Annotated[
+        list[str],
+        typer.Argument(metavar="TABLE...", help="slimconv/table1, table1 (every paper's), slimconv, or all."),
+    ],
+    output: Annotated[Path | None, typer.Option(help="Folder to write to; by default the checkout's reports/.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="The ledger's folder, if not SLIMBENCH_RESULTS or the checkout's results/.")
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Exit with 1 where a counted cell does not agree, is more than 1 % away and is not explained.",
+        ),
+    ] = False,
+    papers: Annotated[
+        Path | None, typer.Option(help="Folder of table files, if not those that come with slimbench.")
+    ] = None,
+) -> None:
+    """Recompute published tables: Markdown, LaTeX, CSV and a figure each.
+
+    A table that cannot be made is named on stderr, the others are written all the same, and the exit code is 1.
+    """
+    import os
+    import sys
+
+    from rich.console import Console
+
+    from benchmarks.errors import UserError
+    from benchmarks.published import select_tables
+    from benchmarks.reports.sources import ComplexityCounter, ledger_runs
+    from benchmarks.reports.terminal import view
+    from benchmarks.reports.write import default_output, join, write
+
+    names = select_tables(tables, papers)
+    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(width=None if has_width else _PIPE_WIDTH, highlight=False)
+    folder = output or default_output()
+    failures: list[UserError] = []
+    done: list[Joined] = []
+    for joined in join(names, ComplexityCounter(), ledger_runs(results, _warn), failures.append, papers):
+        try:
+            written = write(joined, folder)
+        except UserError as error:
+            failures.append(error)
+            continue
+        console.print(view(joined.report, joined.paper, console), soft_wrap=False)
+        typer.echo(f"wrote {_shown(written)}")
+        done.append(joined)
+    problems = [f"error: {error}" for error in failures]
+    if strict:
+        problems += [f"strict: {line}" for joined in done for line in _unexplained(joined)]
+    for problem in problems:
+        typer.echo(problem, err=True)
+    if problems:
+        raise typer.Exit(1)
+
+
+def _unexplained(joined: Joined) -> list[str]:
+    from benchmarks import digits
+
+    return [
+        f"{cell.table}, row {cell.row!r}, {cell.metric}: ours {digits.show_exact(cell.ours)}, printed {cell.paper}"
+        f" ({digits.show_percent(cell.rel_diff, 2)}), and no explanation is recorded"
+        for cell in joined.report.cells
+        if cell.unexplained and cell.ours is not None and cell.rel_diff is not None
+    ]
+
+
+def _shown(paths: list[Path]) -> str:
+    """Write files of one stem as ``reports/slimconv/table1.{md,tex}``, seen from here where they lie below."""
+    stem, here = paths[0].with_suffix(""), Path.cwd()
+    shown = stem.relative_to(here) if stem.is_relative_to(here) else stem
+    return f"{shown}.{{{','.join(path.suffix[1:] for path in paths)}}}"
+
+
+def _warn(message: str) -> None:
+    typer.echo(f"warning: {message}", err=True)

@@ -1,0 +1,52 @@
+"""Every quantity that a published table prints: where its number comes from and how it is shown.
+
+A metric is either *counted* (an attribute of ``benchmarks.complexity.Complexity``) or *run* (a metric of a result in
+the ledger). An error is 100 minus the accuracy that the ledger holds, so that one run serves both kinds of column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One quantity.
+
+    Attributes:
+        label: What a reader calls it.
+        noun: The unit after a power of ten, as in "1e9 MACs"; empty where the unit stands alone ("%").
+        counted: The attribute of ``Complexity`` that holds it; empty for metrics that only a run can give.
+        run: The ledger's metric that holds it; empty for counted ones.
+        complement: The value is 100 minus the ledger's.
+    """
+
+    label: str
+    noun: str = ""
+    counted: str = ""
+    run: str = ""
+    complement: bool = False
+
+    def from_run(self, value: float) -> float:
+        """Return this metric for the ledger's ``value``: itself, or 100 minus it for an error."""
+        return 100.0 - value if self.complement else value
+
+
+METRICS: dict[str, Metric] = {
+    "params": Metric("parameters", noun="parameters", counted="params"),
+    "macs": Metric("MACs", noun="MACs", counted="macs"),
+    "mul": Metric("multiplications", noun="MUL", counted="mul"),
+    "add": Metric("additions", noun="ADD", counted="add"),
+    "weight_bytes": Metric("storage of weights", noun="bytes", counted="weight_bytes"),
+    "top1_error": Metric("top-1 error", run="top1_accuracy", complement=True),
+    "top5_error": Metric("top-5 error", run="top5_accuracy", complement=True),
+    "top1_accuracy": Metric("accuracy", run="top1_accuracy"),
+    "miou": Metric("mIoU", run="miou"),
+    "pixel_accuracy": Metric("pixel accuracy", run="pixel_accuracy"),
+    "map": Metric("mAP", run="map"),
+    "map50": Metric("mAP at IoU 0.5", run="map50"),
+    "map75": Metric("mAP at IoU 0.75", run="map75"),
+    "psnr": Metric("PSNR", run="psnr"),
+    "latency": Metric("latency", run="latency"),
+    "gpu_memory": Metric("GPU memory", run="gpu_memory"),
+}

@@ -1,0 +1,236 @@
+"""The join: a published table, what we count and what the ledger holds -> one cell each, with a status.
+
+A cell never mixes origins. Its status says which of them its number has:
+
+* counted: exact, no training;
+* measured: trained here under the paper's protocol (mean, standard deviation, n);
+* evaluated: the authors' released weights, tested here;
+* proxy: a shortened protocol, named; the value is shown and never compared with the paper's;
+* quoted: the paper cites it from another work;
+* open: measurable and not measured yet;
+* blocked: cannot be measured, with the reason.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Literal
+
+from benchmarks import digits
+from benchmarks.digits import NOT_PRINTED
+from benchmarks.errors import UserError, did_you_mean
+from benchmarks.metrics import METRICS
+from benchmarks.published import CellData, Column, Row, Table
+from benchmarks.reports import costs
+from benchmarks.reports.sources import Counter, Run
+
+Status = Literal["counted", "measured", "evaluated", "proxy", "quoted", "open", "blocked"]
+STATUSES: dict[str, str] = {
+    "counted": "exact, no training",
+    "measured": "trained here under the paper's protocol (mean, standard deviation, n)",
+    "evaluated": "the authors' released weights, tested here",
+    "proxy": "trained here under a shortened protocol, which is named; not compared with the paper",
+    "quoted": "the paper cites it from another work",
+    "open": "measurable, not yet measured",
+    "blocked": "cannot be measured",
+}
+WITHIN = 0.01
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One published value beside ours.
+
+    ``ours`` and ``sd`` are at the printed scale; ``paper`` holds the printed digits, "-" or, for a row of ours,
+    nothing. ``rel_diff`` and ``agrees`` are None unless both values mean the same thing.
+    """
+
+    table: str
+    row: str
+    column: str
+    metric: str
+    unit: str
+    paper: str
+    status: Status
+    ours: Decimal | None = None
+    sd: Decimal | None = None
+    rel_diff: float | None = None
+    agrees: bool | None = None
+    convention: str = ""
+    protocol: str = ""
+    epochs: int | None = None
+    n: int | None = None
+    sources: tuple[str, ...] = ()
+    reference: str = ""
+    fill: str = ""
+    reason: str = ""
+    note: str = ""
+    explanation: str = ""
+
+    @property
+    def compared(self) -> bool:
+        """Counted, and the paper prints a number to compare with."""
+        return self.status == "counted" and self.agrees is not None
+
+    @property
+    def within(self) -> bool:
+        """At most 1 % away from the printed number."""
+        return self.rel_diff is not None and abs(self.rel_diff) <= WITHIN
+
+    @property
+    def unexplained(self) -> bool:
+        """Counted, does not agree, further than 1 % away, and nobody has said why."""
+        return self.compared and not self.agrees and not self.within and not self.explanation
+
+
+@dataclass(frozen=True)
+class Report:
+    """A table and its cells, row by row in the order of the columns."""
+
+    table: Table
+    cells: tuple[Cell, ...]
+
+    def row(self, row: Row) -> tuple[Cell, ...]:
+        """Return the cells of one row, in the order of the columns."""
+        return tuple(cell for cell in self.cells if cell.row == row.name)
+
+    def cell(self, row: Row, column_id: str) -> Cell:
+        """Return one cell."""
+        return next(cell for cell in self.cells if cell.row == row.name and cell.column == column_id)
+
+
+def build(table: Table, counter: Counter, runs: Sequence[Run]) -> Report:
+    """Join ``table`` with the counter's numbers and the ledger's runs.
+
+    Raises:
+        UserError: A model that does not exist or cannot be counted; names the file and the row.
+    """
+    cells = []
+    for row in table.rows:
+        try:
+            _check_model(row, counter)
+            cells += [_cell(table, row, column, counter, runs) for column in table.columns]
+        except UserError as error:
+            raise UserError(f"{table.file}: row {row.name!r}: {error}") from error
+    return Report(table, tuple(cells))
+
+
+def unit_of(table: Table, row: Row, column: Column) -> str:
+    """Return the unit of the printed digits: ``%``, ``1e9 MACs``."""
+    scale, noun = table.scale(row, column), METRICS[column.metric].noun
+    power = "" if scale == 1 else f"1e{len(str(int(scale))) - 1}" if _is_power_of_ten(scale) else f"{scale:g}"
+    return column.unit or " ".join(filter(None, (power, noun)))
+
+
+def _cell(table: Table, row: Row, column: Column, counter: Counter, runs: Sequence[Run]) -> Cell:
+    extra = row.cells.get(column.id, CellData())
+    base = Cell(
+        table=table.name,
+        row=row.name,
+        column=column.id,
+        metric=column.metric,
+        unit=unit_of(table, row, column),
+        paper=row.values.get(column.id, ""),
+        status="open",
+        note=extra.note or row.note,
+        explanation=extra.explanation,
+    )
+    if quoted := extra.quoted_from or row.quoted_from:
+        nothing = "the paper prints no value" if base.paper == NOT_PRINTED else ""
+        return replace(base, status="quoted", reference=quoted, reason=nothing)
+    if METRICS[column.metric].counted:
+        return _counted(base, table, row, column, counter)
+    return _run(base, table, row, column, counter, runs)
+
+
+def _counted(base: Cell, table: Table, row: Row, column: Column, counter: Counter) -> Cell:
+    convention = row.cells.get(column.id, CellData()).convention or row.convention or column.convention
+    base = replace(base, convention=convention)
+    if blocked := _blocked(row, column):
+        return replace(base, status="blocked", reason=blocked)
+    if row.planned and not _exists(row, counter):
+        return replace(base, reason=row.planned)
+    size, classes = row.input or table.input, row.classes or table.classes
+    counts = counter(row.model, size, convention, classes)
+    value: int = getattr(counts, METRICS[column.metric].counted)
+    command = f"slimbench complexity {row.model} --input {size} --convention {convention}"
+    ours = digits.at_scale(value, table.scale(row, column))
+    return _compared(replace(base, status="counted", ours=ours, sources=(command,)))
+
+
+def _run(base: Cell, table: Table, row: Row, column: Column, counter: Counter, runs: Sequence[Run]) -> Cell:
+    metric, protocol = METRICS[column.metric], row.protocol or table.protocol
+    mine = [r for r in runs if (r.dataset, r.model, r.metric) == (table.dataset, row.model, metric.run)]
+    trained = [run for run in mine if run.trained]
+    origins: tuple[tuple[Status, list[Run]], ...] = (
+        ("measured", [run for run in trained if run.protocol == protocol and not run.proxy]),
+        ("evaluated", [run for run in mine if not run.trained and run.protocol == costs.RELEASED]),
+        ("proxy", _longest([run for run in trained if run.proxy])),
+    )
+    for status, found in origins:
+        if found:
+            return _from_runs(replace(base, status=status), found, column, table.scale(row, column))
+    base = replace(base, protocol=protocol)
+    if blocked := _blocked(row, column):
+        return replace(base, status="blocked", reason=blocked)
+    macs = None
+    if _exists(row, counter):
+        macs = counter(row.model, row.input or table.input, "conv-linear", row.classes or table.classes).macs
+    fill = costs.training(table.dataset, protocol, row.model, macs)
+    if row.released:
+        fill = f"{costs.evaluation(table.dataset, row.model)} or {fill}"
+    return replace(base, fill=fill, reason=row.planned if macs is None else "")
+
+
+def _from_runs(base: Cell, runs: list[Run], column: Column, scale: float) -> Cell:
+    values = [METRICS[column.metric].from_run(run.value) for run in runs]
+    mean = digits.at_scale(round(statistics.fmean(values), 6), scale)
+    sd = digits.at_scale(round(statistics.stdev(values), 6), scale) if len(values) > 1 else None
+    cell = replace(
+        base,
+        ours=mean,
+        sd=sd,
+        protocol=runs[0].protocol,
+        epochs=runs[0].epochs,
+        n=len(runs),
+        sources=tuple(f"results/{run.path}" for run in runs),
+    )
+    return cell if base.status == "proxy" else _compared(cell)
+
+
+def _check_model(row: Row, counter: Counter) -> None:
+    if row.model and not row.planned and not _exists(row, counter):
+        raise UserError(f"no model {row.model!r}{did_you_mean(row.model, counter.models())}")
+
+
+def _exists(row: Row, counter: Counter) -> bool:
+    return row.model in counter.models()
+
+
+def _compared(cell: Cell) -> Cell:
+    if cell.ours is None or not digits.is_number(cell.paper):
+        return cell
+    return replace(
+        cell,
+        rel_diff=digits.relative_difference(cell.paper, cell.ours),
+        agrees=digits.agrees(cell.paper, cell.ours),
+    )
+
+
+def _longest(runs: list[Run]) -> list[Run]:
+    """Of several proxies keep one protocol: the one with the most epochs."""
+    if not runs:
+        return []
+    best = max((run.epochs, run.protocol) for run in runs)
+    return [run for run in runs if (run.epochs, run.protocol) == best]
+
+
+def _blocked(row: Row, column: Column) -> str:
+    return row.cells.get(column.id, CellData()).blocked or row.blocked
+
+
+def _is_power_of_ten(scale: float) -> bool:
+    return scale >= 1 and set(f"{scale:.0f}"[1:]) <= {"0"} and f"{scale:.0f}"[0] == "1"

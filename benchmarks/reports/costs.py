@@ -1,0 +1,83 @@
+"""What fills an open cell, and what that costs: a command, and a rule of thumb whose basis is stated."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from benchmarks.published import PAPERS
+
+# A backward pass costs about two forward ones.
+TRAINING_PASSES = 3
+NOT_CONFIGURED = "not configured yet"
+# Experiments of this protocol test the authors' released weights and train nothing.
+RELEASED = "released"
+
+
+class Protocol(BaseModel):
+    """A protocol that tables name: what it is and what it takes.
+
+    ``macs_per_second`` is the training throughput assumed on ``hardware``; ``basis`` says where it comes from.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    description: str
+    epochs: int
+    images: int
+    configured: bool
+    hardware: str
+    macs_per_second: float
+    basis: str
+
+    def seconds(self, macs: int) -> float:
+        """Return the estimated training time of a network of ``macs`` multiply-accumulates an image."""
+        return TRAINING_PASSES * macs * self.images * self.epochs / self.macs_per_second
+
+
+@lru_cache(maxsize=4)
+def protocols(file: Path = PAPERS / "protocols.yaml") -> dict[str, Protocol]:
+    """Return ``<dataset>/<protocol>`` -> protocol."""
+    raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return TypeAdapter(dict[str, Protocol]).validate_python(raw)
+
+
+def training(dataset: str, protocol: str, model: str, macs: int | None) -> str:
+    """Say how to fill a cell by training: the command, then what it costs as far as that is known."""
+    command = f"slimbench train {dataset}/{protocol}/{model}"
+    known = protocols().get(f"{dataset}/{protocol}")
+    if known is None:
+        return command
+    cost = "" if macs is None else f"about {duration(known.seconds(macs))} on {known.hardware}"
+    remarks = ", ".join(filter(None, (cost, "" if known.configured else NOT_CONFIGURED)))
+    return f"{command} ({remarks})" if remarks else command
+
+
+def evaluation(dataset: str, model: str) -> str:
+    """Say how to fill a cell by testing the authors' released weights."""
+    known = protocols().get(f"{dataset}/{RELEASED}")
+    missing = "" if known is None or known.configured else f", {NOT_CONFIGURED}"
+    return f"slimbench test {dataset}/{RELEASED}/{model} --checkpoint FILE (the authors' weights, minutes{missing})"
+
+
+def basis(dataset: str, protocol: str) -> str:
+    """Return the protocol in words with the basis of its costs; empty for an unknown one."""
+    known = protocols().get(f"{dataset}/{protocol}")
+    if known is None or known.epochs == 0:
+        return ""
+    return (
+        f"{protocol}: {known.description}. Estimated cost: {TRAINING_PASSES} x MACs x images x epochs at "
+        f"{known.macs_per_second / 1e12:g}e12 MACs a second on {known.hardware} ({known.basis})."
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return ``seconds`` as a reader says them: minutes, hours or days, two digits at most."""
+    for size, unit, limit in ((60.0, "minutes", 90 * 60), (3600.0, "hours", 48 * 3600)):
+        if seconds < limit:
+            return f"{max(1, round(seconds / size))} {unit}"
+    days = seconds / 86400
+    return f"{days:.1f} days" if days < 10 else f"{days:.0f} days"

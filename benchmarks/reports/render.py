@@ -1,0 +1,146 @@
+"""A report as Markdown, LaTeX and CSV: pure functions of the report, so that equal input gives equal bytes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from benchmarks import digits
+from benchmarks.published import Paper
+from benchmarks.reports import costs, text
+from benchmarks.reports.cells import Cell, Report
+from benchmarks.reports.summary import summarize
+
+CSV_COLUMNS = (
+    "table", "row", "metric", "unit", "paper", "ours", "rel_diff", "agrees", "status", "convention", "protocol", "n",
+    "source", "note",
+)  # fmt: skip
+
+# What pdfLaTeX cannot set by itself. Mathematics is written with \ensuremath, so the order does not matter.
+_TEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\ensuremath{<}", ">": r"\ensuremath{>}",
+    "×": r"\ensuremath{\times}", "±": r"\ensuremath{\pm}", "−": r"\ensuremath{-}", "–": "--", "—": "---",
+    "α": r"\ensuremath{\alpha}", "β": r"\ensuremath{\beta}", "λ": r"\ensuremath{\lambda}",
+    "ĉ": r"\ensuremath{\hat{c}}", "⌈": r"\ensuremath{\lceil}", "⌉": r"\ensuremath{\rceil}",
+    "✓": r"\ensuremath{\bullet}", "✗": r"\ensuremath{\circ}", "≈": r"\ensuremath{\approx}",
+    "“": "``", "”": "''", "’": "'",
+}  # fmt: skip
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+
+
+def escape_tex(words: str) -> str:
+    """Return ``words`` for LaTeX text: special characters escaped, symbols and superscripts as mathematics."""
+    plain = "".join(_TEX.get(character, character) for character in words)
+    return re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda m: rf"\textsuperscript{{{m[0].translate(_SUPERSCRIPTS)}}}", plain)
+
+
+def escape_markdown(words: str) -> str:
+    """Return ``words`` for a cell of a Markdown table."""
+    return re.sub(r"([|*_<>\[\]`])", r"\\\1", words)
+
+
+def markdown(report: Report, paper: Paper) -> str:
+    """Return the report as Markdown."""
+    return _environment().get_template("table.md.j2").render(_context(report, paper))
+
+
+def latex(report: Report, paper: Paper) -> str:
+    """Return the report as one LaTeX table; it needs the package booktabs and nothing else."""
+    return _environment().get_template("table.tex.j2").render(_context(report, paper))
+
+
+def tidy_csv(report: Report) -> str:
+    """Return the report as CSV, one cell a line, with the columns of ``CSV_COLUMNS``."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for cell in report.cells:
+        writer.writerow(_csv_row(cell))
+    return out.getvalue()
+
+
+def _csv_row(cell: Cell) -> list[str]:
+    return [
+        cell.table,
+        cell.row,
+        cell.metric,
+        cell.unit,
+        cell.paper,
+        "" if cell.ours is None else digits.show_exact(cell.ours),
+        "" if cell.rel_diff is None else f"{cell.rel_diff:.6f}",
+        "" if cell.agrees is None else str(cell.agrees).lower(),
+        cell.status,
+        cell.convention,
+        cell.protocol,
+        "" if cell.n is None else str(cell.n),
+        text.source(cell),
+        text.note(cell),
+    ]
+
+
+def _environment() -> Environment:
+    environment = Environment(  # noqa: S701 (Markdown and LaTeX, escaped by the filters below)
+        loader=PackageLoader("benchmarks.reports"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(tex=escape_tex, md=escape_markdown, code=_code)
+    return environment
+
+
+def _context(report: Report, paper: Paper) -> dict[str, Any]:
+    table = report.table
+    cited = text.footnotes(report, paper.references)
+    return {
+        "report": report,
+        "table": table,
+        "paper": paper,
+        "groups": _groups(report),
+        "command": text.command(table.name),
+        "stem": table.name.rpartition("/")[2],
+        "headings": [text.heading(report, column) for column in table.columns],
+        "ours": lambda cell: text.ours(report, cell),
+        "verdict": text.verdict,
+        "label": text.label,
+        "link": _link,
+        "notes_of": lambda cell: cited[f"{cell.row}/{cell.column}"],
+        "footnotes": text.listed(cited),
+        "fills": text.fills(report),
+        "conventions": text.conventions(report),
+        "counted_rows": [row for row in table.rows if any(c.status == "counted" for c in report.row(row))],
+        "bases": _bases(report),
+        "statuses": text.used_statuses(report.cells),
+        "status_line": summarize(report.cells).sentence(),
+    }
+
+
+def _groups(report: Report) -> list[tuple[str, list[Any]]]:
+    """Rows by group in the groups' order; a table without groups is one group without a label."""
+    table = report.table
+    labels = {group.id: group.label for group in table.groups} or {"": ""}
+    return [(labels[key], [row for row in table.rows if row.group == key]) for key in labels]
+
+
+def _bases(report: Report) -> list[str]:
+    protocols = dict.fromkeys(cell.protocol for cell in report.cells if cell.status == "open" and cell.protocol)
+    return [words for protocol in protocols if (words := costs.basis(report.table.dataset, protocol))]
+
+
+def _link(cell: Cell) -> str:
+    """Where a measured cell links to, seen from reports/<paper>/: its file, or the folder of its runs."""
+    if not cell.n:
+        return ""
+    target = cell.sources[0] if cell.n == 1 else cell.sources[0].rpartition("/")[0]
+    return f"../../{target}"
+
+
+def _code(how: str) -> str:
+    """Set the commands within ``how`` as code."""
+    return re.sub(r"slimbench (?:train|test) [\w./-]+(?: --checkpoint FILE)?", lambda m: f"`{m[0]}`", how)

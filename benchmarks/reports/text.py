@@ -1,0 +1,146 @@
+"""Words shared by all outputs: what stands in a cell, in its verdict and in the line on top."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from benchmarks import digits
+from benchmarks.metrics import METRICS
+from benchmarks.published import Column, Row
+from benchmarks.reports.cells import STATUSES, Cell, Report
+
+_SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+# Digits beyond the printed ones: enough to judge rounding. A count is exact, a measurement is not.
+_EXTRA_PLACES = {"counted": 2}
+
+
+def command(table: str) -> str:
+    """Return the command that makes the reports of ``table``."""
+    return f"slimbench reproduce {table}"
+
+
+def places(report: Report, cell: Cell) -> int:
+    """Return how many digits after the point our value gets: one or two more than the paper prints."""
+    printed = [cell.paper] if digits.is_number(cell.paper) else _printed_in(report, cell.column)
+    return max(map(digits.decimals, printed), default=0) + _EXTRA_PLACES.get(cell.status, 1)
+
+
+def ours(report: Report, cell: Cell) -> str:
+    """Return our value with what qualifies it, or the status where we have none."""
+    if cell.ours is None:
+        return cell.status
+    text = digits.show(cell.ours, places(report, cell))
+    if cell.sd is not None:
+        text += f" ± {digits.show(cell.sd, places(report, cell))}"
+    if cell.status == "counted":
+        return text
+    runs = f"n={cell.n}"
+    return f"{text} ({cell.protocol}, {runs})" if cell.status != "measured" else f"{text} ({runs})"
+
+
+def verdict(cell: Cell) -> str:
+    """Return ✓ or ✗ with the relative difference; empty where nothing may be compared."""
+    if cell.agrees is None or cell.rel_diff is None:
+        return ""
+    return f"{'✓' if cell.agrees else '✗'} {digits.show_percent(cell.rel_diff, 2)}"
+
+
+def heading(report: Report, column: Column) -> str:
+    """Return a column's label with its unit: ``FLOPs (10⁹)``, ``Acc (%)``."""
+    scales = {report.table.scale(row, column) for row in report.table.rows}
+    if column.unit:
+        return f"{column.label} ({column.unit})"
+    if len(scales) > 1 or column.scale == 1:
+        return column.label
+    return f"{column.label} ({power_of_ten(column.scale)})"
+
+
+def power_of_ten(scale: float) -> str:
+    """Return ``10⁹`` for 1e9, the plain number for what is no power of ten."""
+    text = f"{scale:.0f}"
+    if text[0] == "1" and set(text[1:]) == {"0"}:
+        return "10" + str(len(text) - 1).translate(_SUPERSCRIPT)
+    return f"{scale:g}"
+
+
+def conventions(report: Report) -> dict[str, list[str]]:
+    """Return convention -> the rows counted by it, in the table's order."""
+    used: dict[str, list[str]] = {}
+    for cell in report.cells:
+        if cell.status == "counted" and cell.row not in used.setdefault(cell.convention, []):
+            used[cell.convention].append(cell.row)
+    return used
+
+
+@dataclass(frozen=True, order=True)
+class Footnote:
+    """A numbered note and how it is cited."""
+
+    number: int
+    text: str
+
+
+def footnotes(report: Report, references: dict[str, str]) -> dict[str, tuple[Footnote, ...]]:
+    """Return ``row/column`` -> footnotes, numbered in the order of the cells; equal texts share a number."""
+    numbers: dict[str, int] = {}
+    cited: dict[str, tuple[Footnote, ...]] = {}
+    for cell in report.cells:
+        texts = [text for text in (_difference(cell), cell.note, *_quoted(cell, references)) if text]
+        notes = [Footnote(numbers.setdefault(text, len(numbers) + 1), text) for text in texts]
+        cited[f"{cell.row}/{cell.column}"] = tuple(sorted(notes))
+    return cited
+
+
+def listed(cited: dict[str, tuple[Footnote, ...]]) -> list[Footnote]:
+    """Return every footnote once, by number."""
+    return sorted({note for notes in cited.values() for note in notes})
+
+
+def fills(report: Report) -> list[tuple[str, str, str]]:
+    """Return (row, metrics, how) for the open and blocked cells; cells filled by the same command share a line."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for cell in report.cells:
+        if cell.status in {"open", "blocked"}:
+            how = "; ".join(filter(None, (cell.reason, cell.fill)))
+            found.setdefault((cell.row, how), []).append(METRICS[cell.metric].label)
+    return [(row, ", ".join(labels), how) for (row, how), labels in found.items()]
+
+
+def label(row: Row) -> str:
+    """Return the row's label as printed; rows of ours say so."""
+    return f"{row.label} [ours, not in the paper]" if row.ours else row.label
+
+
+def used_statuses(cells: Iterable[Cell]) -> dict[str, str]:
+    """Return status -> meaning for the statuses that occur, in their fixed order."""
+    occurring = {cell.status for cell in cells}
+    return {status: meaning for status, meaning in STATUSES.items() if status in occurring}
+
+
+def note(cell: Cell) -> str:
+    """Return everything that the CSV's last column says about a cell."""
+    proxy = f"{cell.epochs} epochs" if cell.epochs is not None else ""
+    spread = f"standard deviation {digits.show_exact(cell.sd)}" if cell.sd is not None else ""
+    return "; ".join(
+        part.rstrip(".") for part in (cell.explanation, cell.note, cell.reason, cell.fill, proxy, spread) if part
+    )
+
+
+def source(cell: Cell) -> str:
+    """Return where the number comes from: a command, result files, a reference."""
+    return " ".join(cell.sources) or cell.reference
+
+
+def _difference(cell: Cell) -> str:
+    return f"Differs: {cell.explanation}" if cell.explanation else ""
+
+
+def _quoted(cell: Cell, references: dict[str, str]) -> list[str]:
+    if not cell.reference:
+        return []
+    return [f"{cell.reference} {references[cell.reference]}." if cell.reference in references else cell.reference]
+
+
+def _printed_in(report: Report, column: str) -> list[str]:
+    return [cell.paper for cell in report.cells if cell.column == column and digits.is_number(cell.paper)]

@@ -1,0 +1,87 @@
+"""From table names to files: join, render, draw and write; one broken table does not stop the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.errors import UserError
+from benchmarks.published import Paper, load_paper, load_table
+from benchmarks.reports.cells import Report, build
+from benchmarks.reports.sources import Counter, Run
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A report with its paper."""
+
+    report: Report
+    paper: Paper
+
+
+def default_output() -> Path:
+    """Return the checkout's ``reports/``; outside a checkout, ``reports/`` in the current folder."""
+    checkout = Path(__file__).resolve().parents[2]
+    here = checkout if (checkout / "pyproject.toml").is_file() and (checkout / "mmconfigs").is_dir() else Path.cwd()
+    return here / "reports"
+
+
+def join(
+    names: Iterable[str],
+    counter: Counter,
+    runs: Sequence[Run],
+    failed: Callable[[UserError], None],
+    root: Path | None = None,
+) -> Iterable[Joined]:
+    """Yield the tables called ``names``, joined; a table that fails goes to ``failed`` and is left out."""
+    for name in names:
+        try:
+            table = load_table(name, root)
+            joined = Joined(build(table, counter, runs), load_paper(table.paper, root))
+        except UserError as error:
+            failed(error)
+        else:
+            yield joined
+
+
+def texts(joined: Joined) -> dict[str, str]:
+    """Return suffix -> text of the generated files that are compared byte by byte."""
+    from benchmarks.reports import render
+
+    return {
+        ".md": render.markdown(joined.report, joined.paper),
+        ".tex": render.latex(joined.report, joined.paper),
+        ".csv": render.tidy_csv(joined.report),
+    }
+
+
+def write(joined: Joined, output: Path) -> list[Path]:
+    """Write ``<output>/<paper>/<table>.{md,tex,csv,png,pdf}`` and return the paths.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    stem = output / joined.report.table.name
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        written = [_replace(stem.with_suffix(suffix), text) for suffix, text in texts(joined).items()]
+        if joined.report.table.figure:
+            from benchmarks.reports import figures, style
+
+            written += style.save(figures.draw(joined.report, joined.paper.short), stem)
+    except OSError as error:
+        raise UserError(f"cannot write {stem.parent}: {error.strerror or error}") from error
+    return written
+
+
+def _replace(path: Path, text: str) -> Path:
+    """Write all of ``text`` or nothing: an interrupted run leaves the old file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
