@@ -10,8 +10,8 @@ filter, k = ceil(n/s) primary filters, H' x W' output positions.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 from backbones.ops import ChannelVersatileConv2d, LearnableVersatileConv2d, VersatileConv2d
 
@@ -22,17 +22,13 @@ ADDITIONS_LEFT = Fraction(1, 2)
 """Share of the dense additions that a masked filter keeps (Eq. 34)."""
 
 
-@dataclass(frozen=True)
-class Reading:
-    """Where the paper can be read in two ways (docs/counting.md gives the evidence for each).
+Reading = Literal["network", "cifar-tables"]
+"""Whose filters and masks are counted (docs/counting.md has the evidence).
 
-    Attributes:
-        mask_a_primary: a separate mask is stored once a primary filter; else once a secondary (Eq. 28).
-        whole_filters: k = ceil(n/s) primary filters, as a network really has; else n/s, whole or not.
-    """
-
-    mask_a_primary: bool = False
-    whole_filters: bool = True
+``network``: those that this network stores, k = ceil(n/s) whole primary filters and one separate mask a
+secondary filter (Eq. 28). ``cifar-tables``: as the paper's CIFAR-10 tables do, n/s primary filters, whole
+or not, and one separate mask a primary filter, d^2 c n / (32 s).
+"""
 
 
 def stored_bits(layer: VersatileConv2d, reading: Reading) -> int:
@@ -74,7 +70,7 @@ def additions(layer: VersatileConv2d, positions: int) -> Fraction:
 
 
 def _primary_filters(layer: VersatileConv2d, reading: Reading) -> Fraction:
-    if reading.whole_filters:
+    if reading == "network":
         return Fraction(layer.num_primary)
     return Fraction(layer.out_channels, layer.num_secondary)
 
@@ -84,10 +80,10 @@ def _mask_entries(layer: VersatileConv2d, reading: Reading) -> Fraction:
         return Fraction(0)
     if layer.shared:  # Eq. 27; with a single primary filter, fewer masks than s may be in use
         owners = Fraction(min(layer.num_secondary, layer.out_channels))
-    elif reading.mask_a_primary:
-        owners = _primary_filters(layer, reading)
-    else:  # Eq. 28; surplus secondary filters are dropped, and their masks with them
+    elif reading == "network":  # Eq. 28; surplus secondary filters are dropped, and their masks with them
         owners = Fraction(layer.out_channels)
+    else:
+        owners = _primary_filters(layer, reading)
     return _filter_volume(layer) * owners
 
 

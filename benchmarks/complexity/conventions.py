@@ -20,8 +20,10 @@ CONVENTIONS: dict[str, str] = {
         "operations as the first version of ptflops counted them: conv-linear, biases of convolutions, "
         "2 an element of batch norm, 1 an element of ReLU, pooling and upsampling modules"
     ),
-    "conv-linear-primary-masks": "conv-linear, but separate masks stored one a primary filter",
-    "conv-linear-n-over-s": "conv-linear, but n/s primary filters a versatile layer, whole or not",
+    "conv-linear-primary-masks": (
+        "conv-linear, but versatile layers as the paper's CIFAR-10 tables count them: n/s primary filters, whole "
+        "or not, and separate masks stored one a primary filter"
+    ),
 }
 """Name -> what ``macs`` and the storage of masks mean; docs/counting.md tells which table uses which."""
 
@@ -44,11 +46,8 @@ def check_convention(name: str) -> str:
 
 
 def reading_of(convention: str) -> Reading:
-    """Return how the convention reads the paper's closed forms."""
-    return Reading(
-        mask_a_primary=convention == "conv-linear-primary-masks",
-        whole_filters=convention != "conv-linear-n-over-s",
-    )
+    """Return how the convention reads the closed forms of versatile layers."""
+    return "cifar-tables" if convention == "conv-linear-primary-masks" else "network"
 
 
 def conv_linear_macs(module: nn.Module, inputs: int, outputs: int) -> int:

@@ -73,12 +73,20 @@ def _run_named(name: str, num_classes: int | None, size: InputSize | None) -> tu
     kwargs: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
     try:
         spec = backbones.model_spec(name)
-        with torch.device("meta"):
-            network = backbones.create_model(name, **kwargs)
+        network = _build(name, **kwargs)
     except backbones.UnknownModelError as error:
         raise UserError(str(error)) from error
     size = check_input(spec.input_size) if size is None else size
-    return _run(network.to("meta").eval(), size, name), size
+    return _run(network, size, name), size
+
+
+def _build(name: str, **kwargs: Any) -> nn.Module:
+    try:
+        with torch.device("meta"):
+            return backbones.create_model(name, **kwargs).to("meta").eval()
+    except (NotImplementedError, RuntimeError):
+        # Some builders read numbers back from tensors (torchvision's RegNet), which meta tensors do not have.
+        return _meta_copy(backbones.create_model(name, **kwargs), name)
 
 
 def _run(network: nn.Module, size: InputSize, label: str) -> Run:
