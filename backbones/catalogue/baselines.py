@@ -23,7 +23,10 @@ def _resnext101(width_per_group: int, depths: list[int], **kwargs: Any) -> nn.Mo
     return net
 
 
-_torchvision("resnet50", "both")
+for _name in ("resnet50", "mobilenet_v2", "shufflenet_v2_x1_0"):
+    _torchvision(_name, "both")
+for _name in ("efficientnet_b0", "mobilenet_v3_large"):
+    _torchvision(_name, "versatile")
 for _name in ("resnet101", "resnext50_32x4d", "densenet161"):
     _torchvision(_name, "slimconv")
 add(ModelSpec("resnext101_32x4d", "slimconv", "baseline", "torchvision", partial(_resnext101, 4, [3, 4, 23, 3])))

@@ -17,7 +17,11 @@ Builder = Callable[..., nn.Module]
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A named model: what it is made of, and the input that the papers give it."""
+    """A named model: what it is made of, and the input that the papers give it.
+
+    ``num_classes`` is 0 where the network has no classes (super-resolution, a backbone without its classifier);
+    its builder then takes no such argument.
+    """
 
     name: str
     paper: Paper
@@ -60,7 +64,8 @@ def create_model(name: str, **kwargs: Any) -> nn.Module:
         UnknownModelError: with the nearest names.
     """
     spec = model_spec(name)
-    return spec.build(**{"num_classes": spec.num_classes, **kwargs})
+    classes = {"num_classes": spec.num_classes} if spec.num_classes else {}
+    return spec.build(**{**classes, **kwargs})
 
 
 def add(spec: ModelSpec) -> None:
