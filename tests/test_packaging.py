@@ -108,3 +108,16 @@ def test_no_package_source_is_named(name: str) -> None:
     """A mirror or an offline store works as well as the public registry only where none is named."""
     text = (ROOT / name).read_text(encoding="utf-8")
     assert re.search(r"index[-_ ]?url|find[-_ ]links|https?://", text, re.IGNORECASE) is None
+
+
+def test_the_readme_points_at_what_exists() -> None:
+    targets = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert targets
+    assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
+
+
+def test_the_readme_names_every_verb() -> None:
+    from benchmarks import cli
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in cli.verbs() if f"| `slimbench {name}" not in text] == []
