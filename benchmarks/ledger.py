@@ -130,7 +130,7 @@ def identity(dataset: str, protocol: str, model: str) -> str:
 
 
 def results_dir(root: str | os.PathLike[str] | None = None) -> Path:
-    """The ledger's folder: `root`, else SLIMBENCH_RESULTS, else the checkout's `results/`, else the user's data folder."""
+    """The ledger: `root`, else SLIMBENCH_RESULTS, else the checkout's `results/`, else the user's data folder."""
     chosen = root or os.environ.get(ENVIRONMENT_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
@@ -161,7 +161,7 @@ def write(result: RunResult, root: str | os.PathLike[str] | None = None) -> Path
             stream.write(dumps(result))
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return path
@@ -202,7 +202,7 @@ def load(root: str | os.PathLike[str] | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = []
+    rows: list[dict[str, object]] = []
     for path, result in runs(root):
         common = {
             "run": result.identity, "dataset": result.dataset.name, "protocol": result.protocol.name,
@@ -211,10 +211,11 @@ def load(root: str | os.PathLike[str] | None = None) -> pd.DataFrame:
             "device": result.environment.device, "wall_time_s": result.wall_time_s,
             "finished_at": result.finished_at, "path": path,
         }  # fmt: skip
-        measured = [{"metric": m.name, "value": m.value, "unit": m.unit, "split": m.split} for m in result.metrics]
-        empty = {"metric": None, "value": math.nan, "unit": None, "split": None}
-        rows.extend({**common, **metric} for metric in measured or [empty])
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        measured: list[dict[str, object]] = [metric.model_dump() for metric in result.metrics]
+        none = {"name": None, "value": math.nan, "unit": None, "split": None}
+        rows.extend({**common, "metric": metric.pop("name"), **metric} for metric in measured or [none])
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame
 
 
 def _first_problem(error: Exception) -> str:

@@ -68,7 +68,7 @@ class VersatileMaskHook(Hook):
         if not mask_agents(model):
             return
         if self.weight > 0:
-            model.parse_losses = self._with_penalty(model, model.parse_losses)
+            vars(model)["parse_losses"] = self._with_penalty(model, getattr(model, "parse_losses"))  # noqa: B009
         for optimizer, _ in _optimizers(runner.optim_wrapper, []):
             handle = optimizer.register_step_post_hook(lambda *_: backbones.after_step(model))
             self._handles.append(handle)
@@ -108,7 +108,7 @@ def unwrap(model: nn.Module) -> nn.Module:
 def mask_agents(model: nn.Module) -> list[nn.Parameter]:
     """The parameters H of all learnable versatile convolutions that are to be learned."""
     found = (module.agent for module in model.modules() if isinstance(module, LearnableVersatileConv2d))
-    return [agent for agent in found if isinstance(agent, nn.Parameter) and agent.requires_grad]
+    return [agent for agent in found if agent.requires_grad]
 
 
 def split_mask_groups(

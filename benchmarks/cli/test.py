@@ -9,19 +9,21 @@ import typer
 
 
 def command(
-    experiment: Annotated[str, typer.Argument(help="data set/protocol/model, for example cifar10/paper-400e/resnet56_cifar")],
+    experiment: Annotated[str, typer.Argument(help="data set/protocol/model, as cifar10/paper-400e/resnet56_cifar.")],
     checkpoint: Annotated[Path, typer.Option(help="File of tensors: ours, MMEngine's, or a bare state dict.")],
     data: Annotated[Path | None, typer.Option(help="Folder that holds the data set (default: SLIMBENCH_DATA).")] = None,
     results: Annotated[Path | None, typer.Option(help="The ledger (default: SLIMBENCH_RESULTS or results/).")] = None,
     work_dir: Annotated[Path | None, typer.Option(help="Logs.", show_default="work_dirs/...")] = None,
 ) -> None:
     """Test a checkpoint on the experiment's test images, in float32."""
+    from functools import partial
+
     from rich.console import Console
 
     from benchmarks.training import engine
 
+    say = partial(Console().print, highlight=False, soft_wrap=True)
     outcome = engine.test(experiment, checkpoint, data=data, results=results, work_dir=work_dir)
-    console = Console()
     for metric in outcome.result.metrics:
-        console.print(f"{outcome.result.identity}: {metric.name} {metric.value:.2f} {metric.unit} ({checkpoint})", soft_wrap=True)
-    console.print(f"recorded in {outcome.path}", soft_wrap=True)
+        say(f"{outcome.result.identity}: {metric.name} {metric.value:.2f} {metric.unit} ({checkpoint})")
+    say(f"recorded in {outcome.path}")

@@ -10,7 +10,8 @@ import typer
 
 def command(
     experiment: Annotated[
-        str, typer.Argument(help="data set/protocol/model, for example cifar10/proxy-10e/resnet56_cifar; wildcards list")
+        str,
+        typer.Argument(help="data set/protocol/model, for example cifar10/proxy-10e/resnet56_cifar; wildcards list"),
     ],
     seed: Annotated[int, typer.Option(help="Seed of initialisation, data order and augmentation.", min=0)] = 0,
     data: Annotated[Path | None, typer.Option(help="Folder that holds the data set (default: SLIMBENCH_DATA).")] = None,
@@ -22,27 +23,31 @@ def command(
 
     A run that was stopped goes on from its last checkpoint when the same command is given again.
     """
+    from functools import partial
+
     from rich.console import Console
 
     from benchmarks.training import engine, experiments
 
     console = Console()
+    say = partial(console.print, highlight=False, soft_wrap=True)
     if any(character in experiment for character in "*?["):
-        for name in experiments.list_experiments(experiment):
-            console.print(name, highlight=False)
+        for name in experiments.matching(experiment):
+            say(name)
         return
     try:
         outcome = engine.train(
             experiment, seed, data=data, work_dir=work_dir, results=results, resume=resume, console=console
         )
     except KeyboardInterrupt:
-        console.print("stopped; the same command goes on from the last whole epoch")
+        say("stopped; the same command goes on from the last whole epoch")
         raise typer.Exit(130) from None
     result = outcome.result
+    run = f"{result.identity} seed {result.seed}"
     for metric in result.metrics:
-        console.print(f"{result.identity} seed {result.seed}: {metric.name} {metric.value:.2f} {metric.unit}", soft_wrap=True)
+        say(f"{run}: {metric.name} {metric.value:.2f} {metric.unit}")
     if result.status == "diverged":
-        console.print(f"{result.identity} seed {result.seed} diverged: {result.notes[0]}", soft_wrap=True)
-    console.print(f"{'already finished, recorded' if outcome.already else 'recorded'} in {outcome.path}", soft_wrap=True)
+        say(f"{run} diverged: {result.notes[0]}")
+    say(f"{'already finished, recorded' if outcome.already else 'recorded'} in {outcome.path}")
     if result.status != "finished":
         raise typer.Exit(1)

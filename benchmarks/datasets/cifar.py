@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -27,22 +27,20 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 MEAN = (0.4914, 0.4822, 0.4465)  # of the training images, a channel, pixels in 0..1
 STD = (0.2470, 0.2435, 0.2616)
 PADDING = 4
-DOWNLOAD = (
-    'python -c "import torchvision; torchvision.datasets.CIFAR10({root!r}, download=True)"'
-)
+DOWNLOAD = 'python -c "import torchvision; torchvision.datasets.CIFAR10({root!r}, download=True)"'
 
 
 class _UncheckedCIFAR10(TorchvisionCIFAR10):
     """The same files without the official checksums, for generated data of the same layout."""
 
-    train_list = [[name, None] for name, _ in TorchvisionCIFAR10.train_list]
-    test_list = [[name, None] for name, _ in TorchvisionCIFAR10.test_list]
-    meta = {**TorchvisionCIFAR10.meta, "md5": None}
+    train_list: ClassVar = [[name, None] for name, _ in TorchvisionCIFAR10.train_list]
+    test_list: ClassVar = [[name, None] for name, _ in TorchvisionCIFAR10.test_list]
+    meta: ClassVar = {**TorchvisionCIFAR10.meta, "md5": None}
 
 
 @lru_cache(maxsize=8)
 def load_arrays(root: str, train: bool, verify: bool = True) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Images (N, 32, 32, 3) uint8 and labels (N,) int64 of one split. Raises UserError if files are missing or altered."""
+    """Images (N, 32, 32, 3) uint8 and labels (N,) int64 of one split; UserError if a file is missing or altered."""
     reader = TorchvisionCIFAR10 if verify else _UncheckedCIFAR10
     folder = Path(root) / reader.base_folder
     try:

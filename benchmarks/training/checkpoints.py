@@ -23,14 +23,14 @@ FORMAT = 1
 
 
 def save_atomically(content: dict[str, Any], path: Path) -> None:
-    """Write to a temporary file beside `path`, flush it to the disk, then rename: a reader sees all of it or nothing."""
+    """Write to a temporary file beside `path`, flush it, then rename: a reader sees all of it or nothing."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as stream:
             torch.save(content, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -38,8 +38,8 @@ class ImageClassifier(BaseModel):
         import backbones
 
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        network = backbones.create_model(name, num_classes=num_classes, **kwargs)
-        self.network = network.to(memory_format=self.memory_format)
+        self.network = backbones.create_model(name, num_classes=num_classes, **kwargs)
+        self.network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         self.val_dtype = None if val_dtype is None else getattr(torch, val_dtype)
         self.criterion = nn.CrossEntropyLoss()
 

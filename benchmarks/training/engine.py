@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -92,19 +93,21 @@ def train(
         progress.close()
     if runner.resumed_from:
         notes.append(f"resumed after epoch {runner.resumed_from}")
-    result = ledger.RunResult(
-        **describe(config, seed, runner),
-        origin="train",
-        run_id=run_id(runner),
-        status=status,
-        metrics=percentages(metrics),
-        epochs_done=runner.epoch,
-        wall_time_s=round(runner.wall_time_s, 1),
-        started_at=runner.started_at,
-        finished_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        git=git,
-        curves=columns(runner.curve),
-        notes=tuple(notes),
+    result = ledger.RunResult.model_validate(
+        {
+            **describe(config, seed, runner),
+            "origin": "train",
+            "run_id": run_id(runner),
+            "status": status,
+            "metrics": percentages(metrics),
+            "epochs_done": runner.epoch,
+            "wall_time_s": round(runner.wall_time_s, 1),
+            "started_at": runner.started_at,
+            "finished_at": now(),
+            "git": git,
+            "curves": columns(runner.curve),
+            "notes": notes,
+        }
     )
     return Outcome(result, ledger.write(result, results_root(config, results)))
 
@@ -122,8 +125,8 @@ def test(
     The file must fit the model exactly. Raises UserError if it is missing, unreadable or of another architecture.
     """
     content = load_safely(checkpoint)
-    seed = content.get("seed", 0)
-    config = prepare(name, int(seed) if isinstance(seed, int) else 0, data, work_dir)
+    seed = plain_int(content.get("seed"))
+    config = prepare(name, seed, data, work_dir)
     config.work_dir = str(Path(config.work_dir) / "test")
     for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"):
         config[key] = None
@@ -131,30 +134,31 @@ def test(
     config.default_hooks = {"checkpoint": None}
     runner = build_runner(config)
     load_strictly(runner.model.network, network_weights(content), os.fspath(checkpoint), config.model.name)
-    started = datetime.now(timezone.utc)
+    started, tick = now(), time.monotonic()
     metrics = runner.test()
-    finished = datetime.now(timezone.utc)
+    seconds = time.monotonic() - tick
     digest = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
-    epoch = content.get("epoch", 0)
-    result = ledger.RunResult(
-        **describe(config, int(seed) if isinstance(seed, int) else 0, runner),
-        origin="test",
-        run_id=f"test-{digest[:12]}",
-        status="finished",
-        metrics=percentages(metrics),
-        epochs_done=int(epoch) if isinstance(epoch, int) else 0,
-        wall_time_s=round((finished - started).total_seconds(), 1),
-        started_at=started.isoformat(timespec="seconds"),
-        finished_at=finished.isoformat(timespec="seconds"),
-        git=environment.git_state(),
-        checkpoint=f"sha256:{digest}",
-        notes=("test of a checkpoint, float32",),
+    result = ledger.RunResult.model_validate(
+        {
+            **describe(config, seed, runner),
+            "origin": "test",
+            "run_id": f"test-{digest[:12]}",
+            "status": "finished",
+            "metrics": percentages(metrics),
+            "epochs_done": plain_int(content.get("epoch")),
+            "wall_time_s": round(seconds, 1),
+            "started_at": started,
+            "finished_at": now(),
+            "git": environment.git_state(),
+            "checkpoint": f"sha256:{digest}",
+            "notes": ["test of a checkpoint, float32"],
+        }
     )
     return Outcome(result, ledger.write(result, results_root(config, results)))
 
 
 def build_runner(config: Config) -> BenchmarkRunner:
-    """BenchmarkRunner.from_cfg, without the scan of the environment that starts compilers for the log."""
+    """BenchmarkRunner.from_cfg with the type that it returns."""
     runner: BenchmarkRunner = BenchmarkRunner.from_cfg(config)
     return runner
 
@@ -199,7 +203,18 @@ def describe(config: Config, seed: int, runner: BenchmarkRunner) -> dict[str, An
     }
 
 
+def now() -> datetime:
+    """This second, in UTC."""
+    return datetime.now(timezone.utc).replace(microsecond=0)
+
+
+def plain_int(value: object) -> int:
+    """The number a foreign checkpoint may or may not hold; 0 where it does not."""
+    return value if isinstance(value, int) and value >= 0 else 0
+
+
 def percentages(metrics: dict[str, float]) -> tuple[ledger.Metric, ...]:
+    """What the evaluator returned as the ledger's metrics; all of ours are percentages of the test images."""
     return tuple(
         ledger.Metric(name=name, value=round(float(value), 4), unit="%", split="test")
         for name, value in metrics.items()

@@ -7,7 +7,7 @@ classes is an experiment of it, so families need no copies.
 from __future__ import annotations
 
 import fnmatch
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,14 @@ def list_experiments(pattern: str = "*") -> list[str]:
     return sorted(fnmatch.filter(names, pattern))
 
 
+def matching(pattern: str) -> list[str]:
+    """As `list_experiments`; raises UserError, with the nearest names, if none matches."""
+    names = list_experiments(pattern)
+    if not names:
+        raise UserError(f"no experiment matches {pattern!r}{did_you_mean(pattern.strip('*?'), list_experiments())}")
+    return names
+
+
 def experiment(name: str) -> Config:
     """The MMEngine config of an experiment. Raises UserError, with the nearest names, if there is none.
 
@@ -45,12 +53,12 @@ def experiment(name: str) -> Config:
     return config
 
 
-@lru_cache(maxsize=None)
+@cache
 def _protocol_config(protocol: str) -> Config:
     return Config.fromfile(list_protocols()[protocol])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _models_for(protocol: str) -> tuple[str, ...]:
     """Models of the catalogue whose input and number of classes are the data set's."""
     import backbones

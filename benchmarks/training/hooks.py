@@ -17,8 +17,11 @@ class DivergedError(Exception):
 
 @HOOKS.register_module(force=True)
 class StopOnDivergenceHook(Hook):
-    """Raises DivergedError at the first loss that is not finite; on a GPU looks every `interval` iterations only,
-    since reading the loss waits for the device."""
+    """Raises DivergedError at the first loss that is not finite.
+
+    On a GPU it looks every `interval` iterations and at the end of an epoch only, since reading the loss waits for
+    the device; checkpoints, written after an epoch, are good in any case.
+    """
 
     priority = "HIGH"
 

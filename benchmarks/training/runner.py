@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 import warnings
+from datetime import datetime, timezone
 from typing import Any
 
 from mmengine.logging import MMLogger
@@ -24,6 +24,7 @@ class BenchmarkRunner(Runner):
     wall_time_s: float
     started_at: str
     resumed_from: int
+    _has_loaded: bool
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         logger: MMLogger = super().build_logger(*args, **kwargs)
@@ -36,7 +37,7 @@ class BenchmarkRunner(Runner):
         if self._has_loaded:
             return
         self.curve, self.wall_time_s, self.resumed_from = [], 0.0, 0
-        self.started_at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        self.started_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._has_loaded = True
         found = newest_readable(self.work_dir) if self._resume else None
         if found is None:
