@@ -40,7 +40,10 @@ def load_official_slimconv(model: M, path: str | Path) -> M:
     Raises:
         CheckpointError: for a missing or unreadable file; for keys or shapes that do not fit, naming them.
     """
-    state = {official_to_ours(key): value for key, value in _read(Path(path)).items()}
+    content = _read(Path(path))
+    state = {official_to_ours(key): value for key, value in content.items()}
+    if len(state) != len(content):
+        raise CheckpointError(f"checkpoint {path}: holds keys twice, with and without 'module.'")
     expected = model.state_dict()
     for key, value in expected.items():
         if key.endswith("num_batches_tracked"):
@@ -60,7 +63,9 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"checkpoint {path}: not a file of tensors and plain values: {first_line}") from None
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    ):
         raise CheckpointError(f"checkpoint {path}: holds no state_dict (a mapping of names to tensors)")
     return dict(content)
 

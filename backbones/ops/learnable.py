@@ -129,7 +129,7 @@ class LearnableVersatileConv2d(VersatileConv2d):
         """
         s = self.num_secondary
         hard = self.masks().to(self.agent.dtype)
-        straight_through = self.agent + (hard - self.agent).detach()
+        straight_through = hard + (self.agent - self.agent.detach())  # the masks exactly, the gradient H's
         m = _by_set(straight_through, s).flatten(2)  # (sets, s, d^2 c)
         gram = m @ m.mT / m.shape[-1]
         distance = (gram - torch.eye(s, dtype=m.dtype, device=m.device)).square().sum((1, 2)) / 2

@@ -6,14 +6,14 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
-from typing import cast
+from typing import Any, cast
 
 from torch import nn
 
 from backbones.ops.slim_conv import Arrangement, SlimConv2d, splits_for
 from backbones.surgery.report import Change, SurgeryError, SurgeryReport, attach
 from backbones.surgery.slim_rules import RULES, Plan, recognise
-from backbones.surgery.weights import match_scale, moved, narrowed
+from backbones.surgery.weights import match_scale, moved, narrowed, peculiarity
 
 _ANEW = "initialised anew"
 
@@ -65,18 +65,23 @@ def slim(
         if pattern is None:
             _operate(name, block, plan, make, r, bottom_groups, report)
         else:
-            report.left.append(Change(name, f"excluded by {pattern!r}"))
+            path = f"{name}." if name else ""
+            report.left.append(Change(path + plan.conv, f"excluded by {pattern!r}"))
     if not report.replaced:
         reasons = "; ".join(f"{change.name}: {change.outcome}" for change in report.left[:3])
         raise SurgeryError(
             f"{type(model).__name__} has no block that SlimConv can go into (known: {', '.join(RULES)})"
             + (f": {reasons}" if reasons else "")
         )
-    touched = tuple(change.name for change in (*report.replaced, *report.resized))
+    named = {change.name for change in (*report.replaced, *report.resized, *report.left)}
+    inside = tuple(f"{change.name}." for change in report.replaced)
     report.left += [
         Change(name, "not the k x k convolution of a block that has a rule")
         for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1) and not name.startswith(touched)
+        if isinstance(module, nn.Conv2d)
+        and module.kernel_size != (1, 1)
+        and name not in named
+        and not name.startswith(inside)
     ]
     attach(model, report, quiet=quiet)
     return model
@@ -96,6 +101,7 @@ def _operate(
     norm = block.get_submodule(plan.norm)
     path = f"{name}." if name else ""
     try:
+        _check(block, plan)
         groups = _groups(conv, r, bottom_groups)
         slimmed = _slim_conv(conv, norm, make, *groups)
         narrow_reader = narrowed(reader, slimmed.out_channels)
@@ -106,7 +112,10 @@ def _operate(
     block.set_submodule(plan.conv, slimmed)
     block.set_submodule(plan.norm, _activation_of(norm))
     block.set_submodule(plan.reader, narrow_reader)
-    report.replaced.append(Change(path + plan.conv, f"SlimConv2d({conv.in_channels} -> {slimmed.out_channels})", _ANEW))
+    now = f"SlimConv2d({conv.in_channels} -> {slimmed.out_channels})"
+    if not isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm | nn.Identity):
+        now += f", BatchNorm2d inside (the network has {type(norm).__name__})"
+    report.replaced.append(Change(path + plan.conv, now, _ANEW))
     report.resized.append(
         Change(
             path + plan.reader,
@@ -114,6 +123,35 @@ def _operate(
             _ANEW,
         )
     )
+
+
+def _check(block: nn.Module, plan: Plan) -> None:
+    """Refuse what SlimConv cannot stand for, and blocks where something else depends on the width that changes.
+
+    Raises:
+        ValueError: with the reason.
+    """
+    conv, reader = (cast("nn.Conv2d", block.get_submodule(name)) for name in (plan.conv, plan.reader))
+    if (why := peculiarity(conv) or peculiarity(reader)) is not None:
+        raise ValueError(why)
+    if conv.padding_mode != "zeros":
+        raise ValueError(f"padding_mode={conv.padding_mode!r}")
+    for what in ("stride", "padding", "dilation"):
+        value = getattr(conv, what)
+        if value[0] != value[1]:
+            raise ValueError(f"{what}={value}: SlimConv has one for both directions")
+    order = [name for name, _ in block.named_modules()]
+    at, behind, end = (order.index(name) for name in (plan.conv, plan.norm, plan.reader))
+    width = getattr(block.get_submodule(plan.norm), "num_features", conv.out_channels)
+    if behind < at or width != conv.out_channels:
+        raise ValueError(
+            f"{plan.norm} does not normalise the output of {plan.conv}: pre-activation blocks have no rule"
+        )
+    for name in order[behind + 1 : end]:
+        part = block.get_submodule(name)
+        state = (*part.parameters(recurse=False), *part.buffers(recurse=False))
+        if not name.startswith(f"{plan.norm}.") and any(tensor.numel() > 1 for tensor in state):
+            raise ValueError(f"{name} ({type(part).__name__}) works on the channels that SlimConv takes away")
 
 
 def _groups(conv: nn.Conv2d, r: int, bottom_groups: int | None) -> tuple[int, int]:
@@ -129,14 +167,13 @@ def _groups(conv: nn.Conv2d, r: int, bottom_groups: int | None) -> tuple[int, in
 def _slim_conv(
     conv: nn.Conv2d, norm: nn.Module, make: Callable[..., SlimConv2d], groups: int, bottom_groups: int
 ) -> SlimConv2d:
-    def norm_like(channels: int) -> nn.Module:
-        made: nn.Module = type(norm)(channels, eps=norm.eps, momentum=norm.momentum)
-        return made
-
-    like = norm_like if type(norm) in (nn.BatchNorm2d, nn.SyncBatchNorm) else nn.BatchNorm2d
+    kept: dict[str, Any] = {}
+    if isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm):
+        kept = {"eps": norm.eps, "momentum": norm.momentum}
+    kind = nn.SyncBatchNorm if isinstance(norm, nn.SyncBatchNorm) else nn.BatchNorm2d
     slimmed = make(
         conv.in_channels, conv.kernel_size[0], conv.stride[0], int(conv.padding[0]), conv.dilation[0], groups,
-        bottom_groups=bottom_groups, norm_layer=like,
+        bottom_groups=bottom_groups, norm_layer=functools.partial(kind, **kept),
     )  # fmt: skip
     return moved(slimmed, conv)
 

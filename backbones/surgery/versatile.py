@@ -17,7 +17,7 @@ from backbones.ops.spatial import SpatialVersatileConv2d
 from backbones.ops.spatial_channel import SpatialChannelVersatileConv2d
 from backbones.ops.versatile import VersatileConv2d
 from backbones.surgery.report import Change, SurgeryError, SurgeryReport, attach
-from backbones.surgery.weights import gain, moved
+from backbones.surgery.weights import gain, moved, peculiarity
 
 Kind = Literal["spatial", "channel", "spatial+channel", "shared", "separate"]
 Weights = Literal["fresh", "project"]
@@ -69,26 +69,35 @@ def versatile(
         ValueError: for an unknown kind or option, and under ``strict``.
     """
     _check(kind, s, weights)
-    maker = _makers(s or 2, gap, channel_stride, reading, rule, scale_grad, strict)[kind]
+    makers = _makers(s or 2, gap, channel_stride, reading, rule, scale_grad, strict)
+    maker, spatial = makers[kind], makers["spatial"]
     report = SurgeryReport(f"versatile(kind={kind!r})")
-    convolutions = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
+    homes: dict[nn.Conv2d, list[str]] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        if isinstance(module, nn.Conv2d):
+            homes.setdefault(module, []).append(name)
+    if isinstance(model, nn.Conv2d):
+        raise SurgeryError("a convolution cannot be replaced inside itself: pass the network, or build the operator")
     windows = kind in ("channel", "spatial+channel")
-    first = convolutions[0][0] if convolutions and (windows if skip_first is None else skip_first) else None
-    for name, conv in convolutions:
+    first = next(iter(homes)) if homes and (windows if skip_first is None else skip_first) else None
+    built: dict[nn.Conv2d, VersatileConv2d] = {}
+    for conv, (name, *_) in homes.items():
         reason = next((f"excluded by {p!r}" for p in exclude if fnmatchcase(name, p)), None) or _obstacle(conv)
-        if reason is None and name == first:
-            reason = None if kind == "spatial+channel" else "the first convolution"
+        if reason is None and conv is first and kind != "spatial+channel":
+            reason = "the first convolution"
         try:
-            new = None if reason else _build(maker, conv, gap if windows else None, kind, name == first, scale_grad)
+            new = None if reason else _build(maker, conv, gap if windows else None, kind, conv is first, spatial)
         except ValueError as error:
             raise type(error)(f"{name}: {error}") from None
         if new is None:
             report.left.append(Change(name, reason or _nothing_to_gain(conv, kind)))
-            continue
+        else:
+            built[conv] = new
+    for conv, new in built.items():  # only now: an error leaves the network as it was
         fate = _transfer(new, conv, weights)
-        parent, _, leaf = name.rpartition(".")
-        setattr(model.get_submodule(parent), leaf, new)
-        report.replaced.append(Change(name, f"{type(new).__name__}, {new.num_primary} primaries", fate))
+        for name in homes[conv]:
+            model.set_submodule(name, new)
+        report.replaced.append(Change(homes[conv][0], f"{type(new).__name__}, {new.num_primary} primaries", fate))
     if not report.replaced:
         reasons = "; ".join(f"{change.name}: {change.outcome}" for change in report.left[:3])
         raise SurgeryError(
@@ -124,6 +133,8 @@ def _makers(
 
 
 def _obstacle(conv: nn.Conv2d) -> str | None:
+    if (why := peculiarity(conv)) is not None:
+        return why
     if conv.padding_mode != "zeros":
         return f"padding_mode={conv.padding_mode!r}"
     if conv.out_channels // conv.groups < 2:
@@ -138,7 +149,7 @@ def _nothing_to_gain(conv: nn.Conv2d, kind: str) -> str:
 
 
 def _build(
-    maker: Maker, conv: nn.Conv2d, gap: int | None, kind: str, first: bool, scale_grad: bool
+    maker: Maker, conv: nn.Conv2d, gap: int | None, kind: str, first: bool, spatial: Maker
 ) -> VersatileConv2d | None:
     """Return the layer that replaces ``conv``, or None where the kind has nothing to offer it."""
     d = conv.kernel_size[0]
@@ -148,7 +159,7 @@ def _build(
     if gap is not None and (first or gap >= conv.in_channels // conv.groups):
         if not (kind == "spatial+channel" and rings):
             return None
-        maker = functools.partial(SpatialVersatileConv2d, scale_grad=scale_grad)
+        maker = spatial
     return maker(
         conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups,
         conv.bias is not None,

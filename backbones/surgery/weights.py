@@ -11,6 +11,21 @@ from torch import nn
 M = TypeVar("M", bound=nn.Module)
 
 
+def peculiarity(conv: nn.Conv2d) -> str | None:
+    """Say why ``conv`` is not just a convolution of its own weights, so that nothing else may take its place."""
+    if isinstance(conv.weight, nn.UninitializedParameter):
+        return "has no weights yet (lazy): run the network once"
+    if "weight" not in dict(conv.named_parameters(recurse=False)):
+        return "computes its weights (weight_norm and the like)"
+    kind = type(conv)
+    between = kind.__mro__[: kind.__mro__.index(nn.Conv2d)]
+    changed = any({"forward", "_conv_forward"} & vars(each).keys() for each in between)
+    # mmcv's wrapper only lets empty tensors through on versions of PyTorch that could not.
+    if changed and kind.__module__ != "mmcv.cnn.bricks.wrappers":
+        return f"{kind.__name__} does more than convolve"
+    return None
+
+
 def moved(module: M, like: nn.Conv2d) -> M:
     """Put a new module where the old convolution is: its device, its dtype, its mode."""
     return module.to(device=like.weight.device, dtype=like.weight.dtype).train(like.training)
