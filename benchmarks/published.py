@@ -31,7 +31,11 @@ class _Data(BaseModel):
 
 
 class Column(_Data):
-    """One column: ``scale`` multiplies the printed digits (1e9 for "FLOPs (10^9)")."""
+    """One column.
+
+    ``scale`` multiplies the printed digits (1e9 for "FLOPs (10^9)"); ``baseline`` is the model whose count a metric
+    such as ``params_reduction`` starts from.
+    """
 
     id: str
     label: str
@@ -40,6 +44,7 @@ class Column(_Data):
     scale: float = Field(default=1.0, gt=0)
     better: Literal["lower", "higher"]
     convention: str = "conv-linear"
+    baseline: str = ""
 
     @field_validator("metric")
     @classmethod
@@ -47,6 +52,18 @@ class Column(_Data):
         if value not in METRICS:
             raise ValueError(f"unknown metric {value!r}{did_you_mean(value, METRICS) or _one_of(METRICS)}")
         return value
+
+    @model_validator(mode="after")
+    def _compares(self) -> Column:
+        if METRICS[self.metric].reduction != bool(self.baseline):
+            raise ValueError(f"metric {self.metric!r} {'takes no' if self.baseline else 'needs a'} baseline")
+        return self
+
+    @model_validator(mode="after")
+    def _compares(self) -> Column:
+        if METRICS[self.metric].reduction != bool(self.baseline):
+            raise ValueError(f"metric {self.metric!r} {'takes no' if self.baseline else 'needs a'} baseline")
+        return self
 
 
 class Group(_Data):
@@ -209,7 +226,9 @@ def select_tables(patterns: Iterable[str], root: Path | None = None) -> list[str
     for pattern in patterns:
         found = [name for name in known if pattern in (name, *name.split("/"), "all")]
         if not found:
-            hint = did_you_mean(pattern, [*known, *sorted(short), "all"]) or _one_of([*known, "all"])
+            hint = did_you_mean(pattern, known if "/" in pattern else [*sorted(short), "all"]) or _one_of(
+                [*known, "all"]
+            )
             raise UserError(f"no table {pattern!r}{hint}")
         chosen.update(found)
     return [name for name in known if name in chosen]
@@ -278,7 +297,7 @@ def _place(loc: tuple[int | str, ...], raw: dict[str, Any]) -> str:
     if len(parts) > 1 and isinstance(parts[0], str) and isinstance(parts[1], int):
         item = raw[parts[0]][parts[1]]
         named = item if isinstance(item, dict) else {}
-        name = named.get("key") or named.get("label") or named.get("id")
+        name = named.get("key") or named.get("id") or named.get("label")
         words.append(f"{parts[0].removesuffix('s')} {repr(name) if name else parts[1] + 1}")
         parts = parts[2:]
     if parts:

@@ -55,6 +55,8 @@ def command(
     folder = output or default_output()
     failures: list[UserError] = []
     done: list[Joined] = []
+    if sys.stderr.isatty():
+        typer.secho(f"recomputing {', '.join(names)} ...", err=True, dim=True)
     for joined in join(names, ComplexityCounter(), ledger_runs(results, _warn), failures.append, papers):
         try:
             written = write(joined, folder)

@@ -13,6 +13,7 @@ A cell never mixes origins. Its status says which of them its number has:
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -122,6 +123,8 @@ def unit_of(table: Table, row: Row, column: Column) -> str:
     """Return the unit of the printed digits: ``%``, ``1e9 MACs``."""
     scale, noun = table.scale(row, column), METRICS[column.metric].noun
     power = "" if scale == 1 else f"1e{len(str(int(scale))) - 1}" if _is_power_of_ten(scale) else f"{scale:g}"
+    if scale >= 1024 and math.log2(scale).is_integer():  # Tables VIII and IX of SlimConv: mega is 2^20
+        power = f"2^{int(math.log2(scale))}"
     return column.unit or " ".join(filter(None, (power, noun)))
 
 
@@ -141,6 +144,8 @@ def _cell(table: Table, row: Row, column: Column, counter: Counter, runs: Sequen
     if quoted := extra.quoted_from or row.quoted_from:
         nothing = "the paper prints no value" if base.paper == NOT_PRINTED else ""
         return replace(base, status="quoted", reference=quoted, reason=nothing)
+    if blocked := extra.blocked or row.blocked:
+        return replace(base, status="blocked", reason=blocked)
     if METRICS[column.metric].counted:
         return _counted(base, table, row, column, counter)
     return _run(base, table, row, column, counter, runs)
@@ -149,16 +154,14 @@ def _cell(table: Table, row: Row, column: Column, counter: Counter, runs: Sequen
 def _counted(base: Cell, table: Table, row: Row, column: Column, counter: Counter) -> Cell:
     convention = row.cells.get(column.id, CellData()).convention or row.convention or column.convention
     base = replace(base, convention=convention)
-    if blocked := _blocked(row, column):
-        return replace(base, status="blocked", reason=blocked)
     if row.planned and not _exists(row, counter):
         return replace(base, reason=row.planned)
     size, classes = row.input or table.input, row.classes or table.classes
-    counts = counter(row.model, size, convention, classes)
-    value: int = getattr(counts, METRICS[column.metric].counted)
-    command = f"slimbench complexity {row.model} --input {size} --convention {convention}"
-    ours = digits.at_scale(value, table.scale(row, column))
-    return _compared(replace(base, status="counted", ours=ours, sources=(command,)))
+    metric, models = METRICS[column.metric], [row.model, *filter(None, [column.baseline])]
+    counts = [getattr(counter(model, size, convention, classes), metric.counted) for model in models]
+    commands = (f"slimbench complexity {model} --input {size} --convention {convention}" for model in models)
+    ours = digits.at_scale(metric.from_counts(*counts), table.scale(row, column))
+    return _compared(replace(base, status="counted", ours=ours, sources=(" and ".join(commands),)))
 
 
 def _run(base: Cell, table: Table, row: Row, column: Column, counter: Counter, runs: Sequence[Run]) -> Cell:
@@ -167,15 +170,14 @@ def _run(base: Cell, table: Table, row: Row, column: Column, counter: Counter, r
     trained = [run for run in mine if run.trained]
     origins: tuple[tuple[Status, list[Run]], ...] = (
         ("measured", [run for run in trained if run.protocol == protocol and not run.proxy]),
-        ("evaluated", [run for run in mine if not run.trained and run.protocol == costs.RELEASED]),
-        ("proxy", _longest([run for run in trained if run.proxy])),
+        ("evaluated", [run for run in mine if row.released and not run.trained and run.protocol == costs.RELEASED]),
+        # A row with a protocol of its own is there for what that protocol changes; a proxy of another says nothing.
+        ("proxy", _longest([run for run in trained if run.proxy and not row.protocol])),
     )
     for status, found in origins:
         if found:
             return _from_runs(replace(base, status=status), found, column, table.scale(row, column))
     base = replace(base, protocol=protocol)
-    if blocked := _blocked(row, column):
-        return replace(base, status="blocked", reason=blocked)
     macs = None
     if _exists(row, counter):
         macs = counter(row.model, row.input or table.input, "conv-linear", row.classes or table.classes).macs
@@ -226,10 +228,6 @@ def _longest(runs: list[Run]) -> list[Run]:
         return []
     best = max((run.epochs, run.protocol) for run in runs)
     return [run for run in runs if (run.epochs, run.protocol) == best]
-
-
-def _blocked(row: Row, column: Column) -> str:
-    return row.cells.get(column.id, CellData()).blocked or row.blocked
 
 
 def _is_power_of_ten(scale: float) -> bool:

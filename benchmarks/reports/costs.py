@@ -70,8 +70,12 @@ def basis(dataset: str, protocol: str) -> str:
         return ""
     return (
         f"{protocol}: {known.description}. Estimated cost: {TRAINING_PASSES} x MACs x images x epochs at "
-        f"{known.macs_per_second / 1e12:g}e12 MACs a second on {known.hardware} ({known.basis})."
+        f"{_plain(known.macs_per_second)} MACs a second on {known.hardware} ({known.basis})."
     )
+
+
+def _plain(number: float) -> str:
+    return f"{number:.3g}".replace("e+", "e")
 
 
 def duration(seconds: float) -> str:

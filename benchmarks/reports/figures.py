@@ -51,7 +51,8 @@ def scatter(frame: pd.DataFrame, *, title: str, x_label: str, y_label: str, size
     """Draw quality against cost.
 
     Args:
-        frame: label, kind, origin, x, y, size; one point a row. Labels stand once, at the first point of a label.
+        frame: label, kind, origin, x, y, size; one point a row. A label stands at its first point
+            and again at its proxy.
         title: Above the axes.
         x_label: Below the axes.
         y_label: Beside the axes.
@@ -68,6 +69,7 @@ def scatter(frame: pd.DataFrame, *, title: str, x_label: str, y_label: str, size
         sizes = frame["size"].dropna()
         areas = style.Areas(float(sizes.max()) if len(sizes) else 1.0)
         _markers(axes, frame, areas)
+        _links(axes, frame)
         axes.margins(0.12)
         axes.set_title(title)
         axes.set_xlabel(x_label)
@@ -133,11 +135,19 @@ def _markers(axes: Axes, frame: pd.DataFrame, areas: style.Areas) -> None:
             )
 
 
+def _links(axes: Axes, frame: pd.DataFrame) -> None:
+    """Tie what is printed to what was counted or measured, where the two lie apart."""
+    for label, pair in frame[frame["origin"] != _PROXY].groupby("label", sort=False):
+        if label and len(pair) == 2:
+            colour = style.KINDS[pair["kind"].iloc[0]][0]
+            axes.plot(pair["x"], pair["y"], color=colour, linewidth=0.6, alpha=0.7, zorder=1)
+
+
 def _labels(figure: Figure, axes: Axes, frame: pd.DataFrame, areas: style.Areas) -> None:
     """Write each label once, where it covers neither markers nor other labels."""
     figure.canvas.draw()
     to_points = 72 / figure.dpi
-    shown = frame.drop_duplicates(["label", "y"])
+    shown = frame.assign(proxy=frame["origin"] == _PROXY).drop_duplicates(["label", "proxy"])
     texts = [axes.annotate(str(label), (0, 0), fontsize=7, annotation_clip=False) for label in shown["label"]]
     obstacles = [_box(axes, point, areas, to_points) for point in frame.itertuples()]
     marks = []

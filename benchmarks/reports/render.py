@@ -115,6 +115,7 @@ def _context(report: Report, paper: Paper) -> dict[str, Any]:
         "fills": text.fills(report),
         "conventions": text.conventions(report),
         "counted_rows": [row for row in table.rows if any(c.status == "counted" for c in report.row(row))],
+        "runs": text.shown_runs(report),
         "bases": _bases(report),
         "statuses": text.used_statuses(report.cells),
         "status_line": summarize(report.cells).sentence(),

@@ -49,7 +49,7 @@ class Summary:
             f"{self.within} are within 1 %"
         )
         differing = self.compared - self.agree
-        return f"{text}; {self.explained} of the {differing} that differ are explained." if differing else f"{text}."
+        return f"{text}; {differing} differ, {self.explained} of them with an explanation." if differing else f"{text}."
 
 
 def summarize(cells: Iterable[Cell]) -> Summary:

@@ -100,13 +100,7 @@ def _verdict(cell: Cell) -> Text:
 
 def _legend(report: Report) -> Iterator[Text]:
     """Yield a line for each kind of run that is shown, each difference that is explained, and the marks."""
-    runs = {
-        f"{cell.status}: {cell.protocol}, {cell.epochs} epochs, n={cell.n}"
-        + ("; a shortened protocol, not compared with the paper" if cell.status == "proxy" else "")
-        for cell in report.cells
-        if cell.n
-    }
-    for line in sorted(runs):
+    for line in text.shown_runs(report):
         yield Text(line, "magenta" if line.startswith("proxy") else "cyan")
     for cell in report.cells:
         if cell.explanation and not cell.agrees:

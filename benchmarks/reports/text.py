@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -57,8 +58,10 @@ def heading(report: Report, column: Column) -> str:
 
 
 def power_of_ten(scale: float) -> str:
-    """Return ``10⁹`` for 1e9, the plain number for what is no power of ten."""
+    """Return ``10⁹`` for 1e9, ``2²⁰`` for 1048576, the plain number for what is no such power."""
     text = f"{scale:.0f}"
+    if scale >= 1024 and math.log2(scale).is_integer():
+        return "2" + str(int(math.log2(scale))).translate(_SUPERSCRIPT)
     if text[0] == "1" and set(text[1:]) == {"0"}:
         return "10" + str(len(text) - 1).translate(_SUPERSCRIPT)
     return f"{scale:g}"
@@ -110,6 +113,19 @@ def fills(report: Report) -> list[tuple[str, str, str]]:
 def label(row: Row) -> str:
     """Return the row's label as printed; rows of ours say so."""
     return f"{row.label} [ours, not in the paper]" if row.ours else row.label
+
+
+def shown_runs(report: Report) -> list[str]:
+    """Return a line for each protocol whose runs are shown: its status, epochs and number of runs a cell."""
+    found: dict[tuple[str, str, int | None], set[int]] = {}
+    for cell in report.cells:
+        if cell.n:
+            found.setdefault((cell.status, cell.protocol, cell.epochs), set()).add(cell.n)
+    return [
+        f"{status}: {protocol}, {epochs} epochs, n = {' or '.join(map(str, sorted(numbers)))}"
+        + ("; a shortened protocol, not compared with the paper" if status == "proxy" else "")
+        for (status, protocol, epochs), numbers in found.items()
+    ]
 
 
 def used_statuses(cells: Iterable[Cell]) -> dict[str, str]:

@@ -1,0 +1,52 @@
+"""A tiny data set in the files of CIFAR-10, and a network that a test can train in no time."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+
+def write_cifar10(root, per_batch=16, test=24, seed=0):
+    """Images whose colour tells their class, in the Python layout of CIFAR-10."""
+    draw = np.random.default_rng(seed)
+    palette = draw.integers(0, 256, (10, 3))
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    for name, count in [(f"data_batch_{i}", per_batch) for i in range(1, 6)] + [("test_batch", test)]:
+        labels = [int(i % 10) for i in range(count)]
+        noise = draw.integers(-20, 21, (count, 3, 32, 32))
+        images = np.clip(palette[labels][:, :, None, None] + noise, 0, 255).astype(np.uint8)
+        content = {"data": images.reshape(count, -1), "labels": labels, "batch_label": name}
+        (folder / name).write_bytes(pickle.dumps(content))
+    meta = {"label_names": [f"class {i}" for i in range(10)], "num_vis": 3072}
+    (folder / "batches.meta").write_bytes(pickle.dumps(meta))
+    return root
+
+
+@pytest.fixture
+def cifar10(tmp_path):
+    return write_cifar10(tmp_path / "data")
+
+
+class TinyNet(nn.Module):
+    def __init__(self, num_classes=10):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, stride=2)
+        self.bn = nn.BatchNorm2d(8)
+        self.fc = nn.Linear(8, num_classes)
+
+    def forward(self, x):
+        return self.fc(torch.relu(self.bn(self.conv(x))).mean((2, 3)))
+
+
+@pytest.fixture
+def tiny_network(monkeypatch):
+    """Every name of the catalogue makes a network of three layers."""
+    import backbones
+
+    monkeypatch.setattr(backbones, "create_model", lambda name, num_classes=10, **kwargs: TinyNet(num_classes))
+    return TinyNet
