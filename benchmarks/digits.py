@@ -49,9 +49,11 @@ def agrees(printed: str, ours: Decimal) -> bool:
 
 
 def relative_difference(printed: str, ours: Decimal) -> float | None:
-    """Return ``ours / printed - 1``; None where the paper prints zero."""
+    """Return ``ours / printed - 1``; where the paper prints zero, 0 if ours is zero too and else None."""
     target = Decimal(printed)
-    return None if target == 0 else float(ours / target - 1)
+    if target == 0:
+        return 0.0 if ours == 0 else None
+    return float(ours / target - 1)
 
 
 def show(value: Decimal, places: int) -> str:

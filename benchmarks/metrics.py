@@ -7,6 +7,7 @@ the ledger). An error is 100 minus the accuracy that the ledger holds, so that o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Metric:
         counted: The attribute of ``Complexity`` that holds it; empty for metrics that only a run can give.
         run: The ledger's metric that holds it; empty for counted ones.
         complement: The value is 100 minus the ledger's.
+        reduction: The value is by how many percent the count is below that of the column's baseline.
     """
 
     label: str
@@ -26,10 +28,17 @@ class Metric:
     counted: str = ""
     run: str = ""
     complement: bool = False
+    reduction: bool = False
 
     def from_run(self, value: float) -> float:
         """Return this metric for the ledger's ``value``: itself, or 100 minus it for an error."""
         return 100.0 - value if self.complement else value
+
+    def from_counts(self, count: int, baseline: int | None = None) -> Decimal:
+        """Return this metric for a ``count``: itself, or its reduction from the ``baseline``'s in percent."""
+        if baseline is None or not self.reduction:
+            return Decimal(count)
+        return 100 - 100 * Decimal(count) / Decimal(baseline)
 
 
 METRICS: dict[str, Metric] = {
@@ -38,6 +47,7 @@ METRICS: dict[str, Metric] = {
     "mul": Metric("multiplications", noun="MUL", counted="mul"),
     "add": Metric("additions", noun="ADD", counted="add"),
     "weight_bytes": Metric("storage of weights", noun="bytes", counted="weight_bytes"),
+    "params_reduction": Metric("reduction of parameters", counted="params", reduction=True),
     "top1_error": Metric("top-1 error", run="top1_accuracy", complement=True),
     "top5_error": Metric("top-5 error", run="top5_accuracy", complement=True),
     "top1_accuracy": Metric("accuracy", run="top1_accuracy"),
