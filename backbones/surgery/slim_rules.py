@@ -66,6 +66,11 @@ def shuffle_unit(block: nn.Module) -> Plan | None:
     return _plan(block, "branch2.3", "branch2.4", "branch2.5")
 
 
+def separable(block: nn.Module) -> Plan | None:
+    """Depthwise kxk, norm, 1x1 called depthwise, norm, pointwise; NASNet's norm is an empty place (nn.Identity)."""
+    return _plan(block, "depthwise", "norm", "pointwise") if _is_depthwise(getattr(block, "depthwise", None)) else None
+
+
 #: block type -> rule; the first that recognises a block slims it. Another block type is one more line.
 RULES: dict[str, Callable[[nn.Module], Plan | None]] = {
     "bottleneck": bottleneck,
@@ -73,6 +78,7 @@ RULES: dict[str, Callable[[nn.Module], Plan | None]] = {
     "inverted residual": inverted_residual,
     "inverted residual (timm)": named_inverted_residual,
     "shuffle unit": shuffle_unit,
+    "separable convolution": separable,
 }
 
 
