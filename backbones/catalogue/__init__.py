@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from backbones.catalogue import baselines, slimconv, versatile  # noqa: F401  (they fill the register)
+from backbones.catalogue import (  # noqa: F401  (they fill the register)
+    baselines,
+    slimconv,
+    slimconv_cifar,
+    versatile,
+)
 from backbones.catalogue.registry import ModelSpec, create_model, list_models, model_spec
 
 __all__ = ["ModelSpec", "create_model", "list_models", "model_spec"]
