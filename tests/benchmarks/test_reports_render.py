@@ -123,6 +123,8 @@ def test_equal_notes_share_a_number_and_numbers_follow_the_cells(tmp_path):
     assert [note.number for note in text.listed(cited)] == list(range(1, len(text.listed(cited)) + 1))
 
 
-@pytest.mark.parametrize(("scale", "words"), [(1e9, "10⁹"), (1e5, "10⁵"), (1_048_576.0, "1.04858e+06"), (10.0, "10¹")])
-def test_powers_of_ten(scale, words):
+@pytest.mark.parametrize(
+    ("scale", "words"), [(1e9, "10⁹"), (1e5, "10⁵"), (1_048_576.0, "2²⁰"), (1_048_577.0, "1.04858e+06"), (10.0, "10¹")]
+)
+def test_powers_of_ten_and_two(scale, words):
     assert text.power_of_ten(scale) == words
