@@ -6,6 +6,7 @@ from backbones.catalogue import (  # noqa: F401  (they fill the register)
     baselines,
     slimconv,
     slimconv_cifar,
+    slimconv_imagenet,
     versatile,
 )
 from backbones.catalogue.registry import ModelSpec, create_model, list_models, model_spec
