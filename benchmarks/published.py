@@ -148,6 +148,12 @@ class Table(_Data):
     notes: list[str] = []
     figure: FigureData | None = None
 
+    @property
+    def title(self) -> str:
+        """What the paper calls it: ``Table IV``, or ``Figure 6`` for a file ``figure6.yaml``."""
+        stem = self.name.rpartition("/")[2]
+        return f"{'Figure' if stem.startswith('figure') else 'Table'} {self.number}"
+
     def column(self, column_id: str) -> Column:
         """Return the column called ``column_id``."""
         return next(column for column in self.columns if column.id == column_id)

@@ -39,7 +39,7 @@ def draw(report: Report, paper: str) -> Figure:
     x, y = report.table.column(data.x), report.table.column(data.y)
     return scatter(
         points(report),
-        title=f"{paper}, Table {report.table.number}: {data.caption[0].lower()}{data.caption[1:]}",
+        title=f"{paper}, {report.table.title}: {data.caption[0].lower()}{data.caption[1:]}",
         x_label=text.heading(report, x),
         y_label=text.heading(report, y),
         size_label=text.heading(report, report.table.column(data.size)) if data.size else "",

@@ -25,7 +25,7 @@ _STYLES = {"measured": "cyan", "evaluated": "cyan", "proxy": "magenta", "blocked
 def view(report: Report, paper: Paper, console: Console) -> RenderableType:
     """Return everything that the terminal shows of a report, laid out for the width of ``console``."""
     table = report.table
-    title = Text.assemble((f"{paper.short}, Table {table.number}", "bold"), f"  {table.caption}")
+    title = Text.assemble((f"{paper.short}, {table.title}", "bold"), f"  {table.caption}")
     blocks = [_grid(report, columns) for columns in _blocks(report, console)]
     return Group("", title, *blocks, Text(summarize(report.cells).sentence()), *_legend(report))
 
