@@ -198,7 +198,7 @@ def runs(root: str | os.PathLike[str] | None = None) -> list[tuple[str, RunResul
 def load(root: str | os.PathLike[str] | None = None) -> pd.DataFrame:
     """The ledger as a tidy frame, one metric of one run a row, with the columns `COLUMNS`.
 
-    A run without metrics (diverged, failed) is one row whose metric is None and whose value is NaN.
+    A run without metrics (diverged, failed) is one row whose metric and value are missing.
     """
     import pandas as pd
 
@@ -212,7 +212,7 @@ def load(root: str | os.PathLike[str] | None = None) -> pd.DataFrame:
             "finished_at": result.finished_at, "path": path,
         }  # fmt: skip
         measured: list[dict[str, object]] = [metric.model_dump() for metric in result.metrics]
-        none = {"name": None, "value": math.nan, "unit": None, "split": None}
+        none: dict[str, object] = {"name": None, "value": math.nan, "unit": None, "split": None}
         rows.extend({**common, "metric": metric.pop("name"), **metric} for metric in measured or [none])
     frame: pd.DataFrame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame

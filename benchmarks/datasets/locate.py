@@ -45,4 +45,4 @@ def find_root(name: str, folder: str, download: str, data: str | os.PathLike[str
         if (root / folder).is_dir():
             return root
     tried = ", ".join(str(root / folder) for root in dict.fromkeys(roots))
-    raise UserError(f"{name} not found (looked for {tried}); fetch it with: {download.format(root=roots[0])}")
+    raise UserError(f"{name} not found (looked for {tried}); fetch it with: {download.format(root=str(roots[0]))}")

@@ -57,7 +57,10 @@ def checkpoint_files(work_dir: str | os.PathLike[str]) -> list[Path]:
 
 
 def newest_readable(work_dir: str | os.PathLike[str]) -> tuple[Path, dict[str, Any], list[str]] | None:
-    """The newest checkpoint that can be read, its content, and a line for each newer one that could not; or None."""
+    """The newest checkpoint that can be read, its content, and a line for each newer one that could not.
+
+    None if there is no checkpoint at all. Raises UserError if there are some and none can be read.
+    """
     complaints: list[str] = []
     for path in checkpoint_files(work_dir):
         try:
@@ -68,6 +71,8 @@ def newest_readable(work_dir: str | os.PathLike[str]) -> tuple[Path, dict[str, A
         if content.get("slimbench_checkpoint") == FORMAT:
             return path, content, complaints
         complaints.append(f"{path} is no checkpoint of slimbench")
+    if complaints:
+        raise UserError(f"{complaints[0]}; nor is there another to go on from: remove {work_dir} to start anew")
     return None
 
 

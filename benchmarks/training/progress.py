@@ -22,6 +22,7 @@ class ProgressHook(Hook):
         self.console = console or Console()
         self.bar: Progress | None = None
         self._shown = 0.0
+        self._begin, self._begin_iteration = time.monotonic(), 0
 
     def before_train(self, runner: Any) -> None:
         self._begin, self._begin_iteration = time.monotonic(), runner.iter

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
+from benchmarks.errors import UserError
 from benchmarks.training.checkpoints import newest_readable, restore
 
 
@@ -43,6 +44,10 @@ class BenchmarkRunner(Runner):
         if found is None:
             return
         path, content, complaints = found
+        experiment, seed = self.cfg.get("experiment", ""), self.seed
+        if (content["experiment"], content["seed"]) != (experiment, seed):
+            theirs = f"{content['experiment']} seed {content['seed']}"
+            raise UserError(f"{path} belongs to {theirs}, not to {experiment} seed {seed}; give another --work-dir")
         for complaint in complaints:
             warnings.warn(f"{complaint}; going on from {path.name}", stacklevel=2)
         restore(self, content)
