@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 import torch
@@ -110,8 +111,8 @@ def test_the_proxy_is_one_cycle():
     peak = max(range(200), key=rates.__getitem__)
     assert rates[peak] == pytest.approx(0.2)
     assert 35 <= peak <= 42
-    assert all(a < b for a, b in zip(rates[:peak], rates[1 : peak + 1], strict=True))
-    assert all(a > b for a, b in zip(rates[peak + 1 :], rates[peak + 2 :], strict=False))
+    assert all(before < after for before, after in pairwise(rates[: peak + 1]))
+    assert all(before > after for before, after in pairwise(rates[peak + 1 :]))
     assert rates[0] < 0.01
     assert rates[-1] < 0.005
 

@@ -46,7 +46,7 @@ def test_the_path_is_the_identity_and_the_content_survives(tmp_path):
 
 def test_the_file_is_plain_stable_and_small(tmp_path):
     long = [round(0.123456 + i, 6) for i in range(400)]
-    result = run(curves={name: long for name in ("epoch", "train_loss", "top1_accuracy", "lr", "seconds")})
+    result = run(curves=dict.fromkeys(("epoch", "train_loss", "top1_accuracy", "lr", "seconds"), long))
     text = ledger.write(result, tmp_path).read_text()
     assert text.endswith("}\n")
     assert '"input_size": [3, 32, 32]' in text

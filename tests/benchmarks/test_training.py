@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 
 import pytest
 import torch
+from rich.console import Console
 
 from benchmarks import ledger
 from benchmarks.cli import main
 from benchmarks.errors import UserError
-from benchmarks.training import checkpoints, engine, hooks
+from benchmarks.training import checkpoints, engine, hooks, progress
 
 NAME = "cifar10/smoke/resnet56_cifar"
 pytestmark = pytest.mark.usefixtures("tiny_network")
@@ -157,7 +159,7 @@ def test_without_resume_an_earlier_run_is_not_overwritten(train):
 
 def test_another_experiment_in_the_work_folder_is_refused(train, cifar10, tmp_path):
     train("work")
-    with pytest.raises(UserError, match="belongs to cifar10/smoke/resnet56_cifar seed 0, not to .* seed 1"):
+    with pytest.raises(UserError, match=r"belongs to cifar10/smoke/resnet56_cifar seed 0, not to .* seed 1"):
         train("work", seed=1)
 
 
@@ -257,3 +259,12 @@ def test_saving_leaves_the_old_file_if_it_fails(tmp_path):
         checkpoints.save_atomically({"a": lambda: 1}, path)
     assert checkpoints.load_safely(path) == {"a": 1}
     assert [item.name for item in tmp_path.iterdir()] == ["epoch_1.pth"]
+
+
+def test_a_terminal_gets_a_bar_with_loss_accuracy_and_time_left(train, monkeypatch):
+    monkeypatch.setattr(progress, "REFRESH_S", 0.0)
+    screen = io.StringIO()
+    train(console=Console(file=screen, force_terminal=True, width=140, color_system=None))
+    drawn = screen.getvalue()
+    for part in (NAME, "epoch 2/2", "loss ", "accuracy ", "left", "6/6"):
+        assert part in drawn, part
