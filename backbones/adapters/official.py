@@ -58,8 +58,13 @@ def _read(path: Path) -> dict[str, Tensor]:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"checkpoint {path}: no such file") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except pickle.UnpicklingError:
+        # Its text advises to load the file unsafely.
+        raise CheckpointError(
+            f"checkpoint {path}: not a file of tensors and plain values: it is damaged or holds other objects"
+        ) from None
+    except Exception as error:  # noqa: BLE001  a damaged file can make the unpickler stumble over anything
+        first_line = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise CheckpointError(f"checkpoint {path}: not a file of tensors and plain values: {first_line}") from None
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]

@@ -5,19 +5,21 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from _pytest.mark import ParameterSet
 from torch import Tensor, nn
 
 import backbones
 from backbones.nets.bl_resnet import BigLittle
 from backbones.nets.bl_resnet import Bottleneck as BigLittleBottleneck
 from backbones.nets.ghost_resnet import GhostConv2d
-from backbones.nets.oct_resnet import OctConv2d
+from backbones.nets.oct_resnet import OctConv2d, OctResNet
 from backbones.nets.spconv_resnet import SPConv2d
 from backbones.ops import SlimConv2d
 from benchmarks.complexity import count
@@ -49,18 +51,23 @@ OURS = {
     "mobilenet_v2": (3_504_872, 300_774_272),  # 3.51
 }
 NAMES = [*PRINTED, *OURS]
-LIGHT = ["sc_shufflenet_v2_x1_0", "sc_dla46_c", "oct_resnet50"]
-HEAVY = [pytest.param(name, marks=pytest.mark.slow) for name in NAMES if name not in LIGHT]
+# Another depth, share or arrangement of a network that is tested anyway.
+LIKE_ANOTHER = ("se_resnet101", "se_resnext101_32x4d", "spconv_resnet50_a1_8", "sc_resnet50_onlyflip")
+SLOW_AS_A_WHOLE = [name for name in NAMES if name != "sc_dla46_c"]  # to export and to compile
 
 
-@pytest.fixture(scope="module", params=NAMES)
+def slowly(names: list[str], slow: Iterable[str]) -> list[ParameterSet | str]:
+    return [pytest.param(name, marks=pytest.mark.slow) if name in slow else name for name in names]
+
+
+@pytest.fixture(scope="module", params=slowly(NAMES, LIKE_ANOTHER))
 def model(request: pytest.FixtureRequest) -> nn.Module:
     """A network with five classes, shared by the tests that ask for it: they copy it before they change it."""
     torch.manual_seed(0)
     return backbones.create_model(request.param, num_classes=5)
 
 
-some_models = pytest.mark.parametrize("name", [*LIGHT, *HEAVY])
+some_models = pytest.mark.parametrize("name", slowly(NAMES, SLOW_AS_A_WHOLE))
 
 
 def prints_as(value: float, printed: str) -> bool:
@@ -115,8 +122,9 @@ def test_trains_with_one_and_with_two_images(model: nn.Module) -> None:
 def test_state_dict_and_copy_are_the_same_network(model: nn.Module, request: pytest.FixtureRequest) -> None:
     name = request.node.callspec.params["model"]
     image = torch.randn(1, 3, 64, 64)
-    other = backbones.create_model(name, num_classes=5).eval()
-    other.load_state_dict(model.state_dict(), strict=True)
+    with torch.device("meta"):
+        other = backbones.create_model(name, num_classes=5).eval()
+    other.load_state_dict(model.state_dict(), strict=True, assign=True)
     copied = copy.deepcopy(model).eval()
     with torch.no_grad():
         expected = model.eval()(image)
@@ -153,6 +161,24 @@ def test_compiles_without_a_graph_break(name: str) -> None:
     torch.testing.assert_close(compiled, expected, atol=1e-4, rtol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("block", "shape"),
+    [
+        pytest.param(OctResNet((1, 1, 1, 1), num_classes=3), (3, 63, 65), id="octave"),
+        pytest.param(BigLittle(8, 16, 4, 2, 2, 4), (8, 15, 16), id="big-little"),
+        pytest.param(GhostConv2d(8, 16, 3, 2, relu=True), (8, 15, 16), id="ghost"),
+        pytest.param(SPConv2d(16, 2), (16, 15, 16), id="spconv"),
+    ],
+)
+def test_own_blocks_compile_without_a_graph_break(block: nn.Module, shape: tuple[int, ...]) -> None:
+    torch.compiler.reset()
+    images = torch.randn(2, *shape)
+    expected = copy.deepcopy(block)(images)
+    compiled = torch.compile(block, backend="aot_eager", fullgraph=True)(images)
+    compiled.sum().backward()
+    torch.testing.assert_close(compiled, expected, atol=1e-4, rtol=1e-3)
+
+
 def test_listing_models_does_not_import_timm() -> None:
     script = "import sys, backbones; assert backbones.list_models('se_*'); print('timm' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -164,7 +190,7 @@ def test_listing_models_does_not_import_timm() -> None:
 
 @pytest.mark.parametrize(
     ("name", "layers"),
-    [("sc_bl_resnet50", 16), ("sc_dla46_c", 12), ("sc_shufflenet_v2_x1_0", 16), ("sc_mobilenet_v2_k8_3", 17)],
+    [("sc_bl_resnet50", 19), ("sc_dla46_c", 12), ("sc_shufflenet_v2_x1_0", 16), ("sc_mobilenet_v2_k8_3", 17)],
 )
 def test_every_block_is_slim(name: str, layers: int) -> None:
     with torch.device("meta"):
