@@ -83,7 +83,6 @@ def test_what_is_known_of_every_model() -> None:
         assert len(spec.input_size) == 3
         if spec.baseline:
             assert backbones.model_spec(spec.baseline).baseline == ""
-            assert spec.baseline in name
             assert spec.input_size == backbones.model_spec(spec.baseline).input_size
             assert spec.num_classes == backbones.model_spec(spec.baseline).num_classes
 

@@ -175,7 +175,7 @@ class Harmful:
 def test_objects_are_not_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": {}, "args": Harmful()}, "object.pth")
-    Path("plain.pkl").write_bytes(pickle.dumps({"conv1.weight": Harmful()}))
+    Path("plain.pkl").write_bytes(pickle.dumps({"conv1.weight": Harmful()}, protocol=2))
     for name in ("object.pth", "plain.pkl"):
         with pytest.raises(CheckpointError, match=f"{name}: not a file of tensors and plain values") as raised:
             load_official_slimconv(nn.Linear(1, 1), name)
