@@ -17,6 +17,7 @@ from benchmarks.reports.labels import Box, Mark, place
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -201,6 +202,11 @@ def _legend(figure: Figure, frame: pd.DataFrame, areas: style.Areas, size_label:
             markeredgecolor=edge, markeredgewidth=1.1, alpha=0.35 if filled and marker == "o" else 1.0,
         )  # fmt: skip
 
+    shown_sizes: list[Artist] = [dot(areas(value), style.INK, filled=False) for value in areas.references()]
+    size_names = [f"{value:g}" for value in areas.references()]
+    if frame["size"].isna().any():
+        shown_sizes.append(_dotted(areas(None)))
+        size_names.append("not printed")
     origins, kinds = set(frame["origin"]), set(frame["kind"])
     handles, names = [], []
     for kind, (colour, name) in style.KINDS.items():
@@ -222,9 +228,17 @@ def _legend(figure: Figure, frame: pd.DataFrame, areas: style.Areas, size_label:
     first = figure.legend(handles, names, loc="upper left", bbox_to_anchor=style.LEGEND_TOP, labelspacing=0.7)
     if size_label and frame["size"].notna().any():
         figure.legend(
-            [dot(areas(value), style.INK, filled=False) for value in areas.references()],
-            [f"{value:g}" for value in areas.references()],
-            title=size_label, title_fontsize=8, alignment="left", loc="lower left", bbox_to_anchor=style.LEGEND_BOTTOM,
-            labelspacing=1.5, handletextpad=1.2, borderpad=0.8,
+            shown_sizes, size_names, title=size_label, title_fontsize=8, alignment="left",
+            loc="lower left", bbox_to_anchor=style.LEGEND_BOTTOM, labelspacing=1.5, handletextpad=1.2, borderpad=0.8,
         )  # fmt: skip
         figure.add_artist(first)
+
+
+def _dotted(area: float) -> Artist:
+    """The legend's marker for a size that nobody printed."""
+    from matplotlib.collections import PathCollection
+    from matplotlib.path import Path
+
+    return PathCollection(
+        [Path.unit_circle()], sizes=[area], facecolors="none", edgecolors=style.INK, linewidths=1.1, linestyles=":"
+    )

@@ -117,9 +117,15 @@ def runs_of(frame: pd.DataFrame) -> list[Run]:
 
 
 def ledger_runs(results: Path | None, warn: Callable[[str], None]) -> Sequence[Run]:
-    """Read the ledger under ``results`` (its usual place if None); broken files go to ``warn`` as one line each."""
+    """Read the ledger under ``results`` (its usual place if None); broken files go to ``warn`` as one line each.
+
+    Raises:
+        UserError: ``results`` is given and no folder.
+    """
     from benchmarks import ledger
 
+    if results is not None and not results.is_dir():
+        raise UserError(f"no folder {results} with results")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         frame = ledger.load(results)
