@@ -72,7 +72,9 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", ["sc_resnet50", pytest.param("sc_resnet101", marks=pytest.mark.slow), "sc_resnext101_32x3d_k2"]
+)
 def test_gives_the_outputs_of_the_authors_network(name: str, tmp_path: Path) -> None:
     reference = MODELS[name]()
     path = tmp_path / "released.tar"

@@ -220,8 +220,16 @@ def test_a_convolution_in_two_places_stays_one() -> None:
     assert len(backbones.surgery_report(model)[0].replaced) == 1
 
 
-@every_kind
-@pytest.mark.parametrize("name", ["mobilenet_v2", "timm resnet50", "timm mobilenetv3_small_100", "resnext50_32x4d"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *(("mobilenet_v2", kind) for kind in KINDS),
+        ("timm resnet50", "separate"),
+        ("timm mobilenetv3_small_100", "separate"),
+        ("timm tf_efficientnet_b0", "channel"),
+        ("resnext50_32x4d", "spatial+channel"),
+    ],
+)
 def test_networks_of_torchvision_and_timm(kind: Any, name: str) -> None:
     with torch.device("meta"):
         build: Callable[..., nn.Module] = (
