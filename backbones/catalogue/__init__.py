@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from backbones.catalogue import (  # noqa: F401  (they fill the register)
     baselines,
+    controls,
     slimconv,
     slimconv_cifar,
     slimconv_imagenet,
+    standins,
+    vdsr,
     versatile,
+    versatile_imagenet,
 )
 from backbones.catalogue.registry import ModelSpec, create_model, list_models, model_spec
 

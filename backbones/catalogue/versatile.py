@@ -22,5 +22,10 @@ for gap, g in ((1, 1), (2, 2), (4, 4), (8, 8), (12, 12), (8, 4), (8, 2)):
     windows = {"gap": gap, "channel_stride": g}
     vf("c", "resnet56_cifar", f"_{gap}_{g}", f"channel, c - c_hat={gap}, g={g}", kind="channel", **windows)
 vf("s_c", "resnet56_cifar", "", "spatial + channel, c - c_hat=8, g=8", kind="spatial+channel", gap=8, channel_stride=8)
-for kind, s in (("shared", 2), ("separate", 2), ("separate", 4)):
+for kind, s in (("shared", 2), ("shared", 4), *(("separate", s) for s in (2, 3, 4, 5, 6, 10, 20))):  # and Figure 4
     vf(f"{kind}_l", "resnet56_cifar", f"_s{s}", f"{kind} learned masks, s={s}", kind=kind, s=s, skip_first=True)
+# Masks that do not learn, which section 5.1.3 compares with, and those that learn by Eq. 22 to 25 to the letter.
+for kind in ("shared", "separate"):
+    for suffix, rule, words in (("rand", "fixed", "random masks"), ("literal", "literal", "learned masks, Eq. 22-25")):
+        method = f"{kind} {words}, s=2"
+        vf(f"{kind}_l", "resnet56_cifar", f"_s2_{suffix}", method, kind=kind, s=2, rule=rule, skip_first=True)

@@ -47,15 +47,20 @@ class MobileNetV2Cifar(nn.Module):
 
     Takes ``(N, 3, H, W)``, gives ``(N, num_classes)``; H = W = 32 in the paper. The activations are plain ReLUs, and
     functions: the counter of SlimConv's CIFAR-100 tables does not see them.
+
+    Args:
+        num_classes: width of the classifier.
+        width: factor of all channels but the last 1280, rounded to whole numbers.
     """
 
-    def __init__(self, num_classes: int = 100) -> None:
+    def __init__(self, num_classes: int = 100, width: float = 1.0) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 32, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(32)
+        channels = round(32 * width)
+        self.conv1 = nn.Conv2d(3, channels, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
         self.layers = nn.Sequential()
-        channels = 32
-        for expansion, out_channels, depth, stride in _STAGES:
+        for expansion, full_channels, depth, stride in _STAGES:
+            out_channels = round(full_channels * width)
             for i in range(depth):
                 self.layers.append(InvertedResidual(channels, out_channels, expansion, stride if i == 0 else 1))
                 channels = out_channels
