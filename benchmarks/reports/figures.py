@@ -205,7 +205,10 @@ def _legend(figure: Figure, frame: pd.DataFrame, areas: style.Areas, size_label:
     shown_sizes: list[Artist] = [dot(areas(value), style.INK, filled=False) for value in areas.references()]
     size_names = [f"{value:g}" for value in areas.references()]
     if frame["size"].isna().any():
-        shown_sizes.append(_dotted(areas(None)))
+        axes = figure.axes[0]
+        shown_sizes.append(
+            axes.scatter([], [], s=areas(None), facecolors="none", edgecolors=style.INK, linewidths=1.1, linestyles=":")
+        )
         size_names.append("not printed")
     origins, kinds = set(frame["origin"]), set(frame["kind"])
     handles, names = [], []
@@ -232,13 +235,3 @@ def _legend(figure: Figure, frame: pd.DataFrame, areas: style.Areas, size_label:
             loc="lower left", bbox_to_anchor=style.LEGEND_BOTTOM, labelspacing=1.5, handletextpad=1.2, borderpad=0.8,
         )  # fmt: skip
         figure.add_artist(first)
-
-
-def _dotted(area: float) -> Artist:
-    """The legend's marker for a size that nobody printed."""
-    from matplotlib.collections import PathCollection
-    from matplotlib.path import Path
-
-    return PathCollection(
-        [Path.unit_circle()], sizes=[area], facecolors="none", edgecolors=style.INK, linewidths=1.1, linestyles=":"
-    )
