@@ -62,7 +62,11 @@ SLIMMED = {
     "sc_resnet50_cifar_sf": 16,
     "sc_resnet50_cifar_3b_sf": 16,
 }
-HEAVY = ("nasnet_cifar", "sc_nasnet_cifar", "se_resnet101_cifar", "sc_se_resnet101_cifar", "se_resnet50_cifar")
+# Large, or a near relative of one that every run tests.
+HEAVY = (
+    "nasnet_cifar", "sc_nasnet_cifar", "se_resnet101_cifar", "sc_se_resnet101_cifar", "se_resnet50_cifar",
+    "resnext50_cifar", "oct_resnet50_cifar", "sc_resnet50_cifar_3b_sf",
+)  # fmt: skip
 LIGHT = ("sc_shufflenetv2_cifar",)
 NETWORKS = list(dict.fromkeys([model for model, *_ in PRINTED] + ["resnext50_cifar"]))
 
@@ -111,24 +115,25 @@ def test_the_se_rows_need_the_stage_that_is_too_wide() -> None:
     assert agrees(count(right, (3, 32, 32)).params / MEGA, "26.26")
 
 
+@lru_cache
+def structure(name: str) -> nn.Module:
+    with torch.device("meta"):
+        return backbones.create_model(name)
+
+
 @pytest.mark.parametrize(("name", "number"), SLIMMED.items())
 def test_what_is_slimmed(name: str, number: int) -> None:
-    with torch.device("meta"):
-        model = backbones.create_model(name)
-    assert sum(isinstance(module, SlimConv2d) for module in model.modules()) == number
+    assert sum(isinstance(module, SlimConv2d) for module in structure(name).modules()) == number
 
 
 def test_octave_blocks_stay() -> None:
-    with torch.device("meta"):
-        (report,) = backbones.surgery_report(backbones.create_model("sc_oct_resnet50_cifar"))
+    (report,) = backbones.surgery_report(structure("sc_oct_resnet50_cifar"))
     assert [change.name for change in report.replaced] == ["layer4.1.conv2", "layer4.2.conv2"]
 
 
 def test_depthwise_slimconvs_are_depthwise_and_without_bias() -> None:
     for name in ("sc_nasnet_cifar", "sc_mobilenetv2_cifar_k8_3", "sc_shufflenetv2_cifar"):
-        with torch.device("meta"):
-            model = backbones.create_model(name)
-        for module in (m for m in model.modules() if isinstance(m, SlimConv2d)):
+        for module in (m for m in structure(name).modules() if isinstance(m, SlimConv2d)):
             for conv in (module.top[0], module.bottom[3]):
                 assert conv.groups == conv.in_channels
                 assert conv.bias is None
@@ -240,8 +245,6 @@ def test_the_shuffle_interleaves_two_halves() -> None:
 
 
 def test_nasnet_keeps_its_spare_adapters_out_of_training() -> None:
-    with torch.device("meta"):
-        model = backbones.create_model("nasnet_cifar")
-    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    frozen = {name for name, p in structure("nasnet_cifar").named_parameters() if not p.requires_grad}
     assert frozen
     assert all(".spare." in name for name in frozen)
