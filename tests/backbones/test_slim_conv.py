@@ -16,7 +16,7 @@ from backbones.ops import SlimConv2d, slim_widths, splits_for
 def disturb(layer: nn.Module) -> nn.Module:
     """Norms as after some training: nothing is 0 or 1 any more."""
     for module in layer.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias)
             nn.init.normal_(module.running_mean)
@@ -189,6 +189,13 @@ def test_a_training_batch_of_one_uses_the_gates_running_statistics_and_leaves_th
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in layer.parameters())
     layer(torch.randn(2, 16, 6, 6))
     assert layer.gate[1].num_batches_tracked == before["1.num_batches_tracked"] + 1
+
+
+def test_a_training_batch_of_one_with_synchronised_norms_in_one_process() -> None:
+    layer = disturb(SlimConv2d(16, norm_layer=nn.SyncBatchNorm)).train()
+    mean = layer.gate[1].running_mean.clone()
+    assert torch.isfinite(layer(torch.randn(1, 16, 6, 6))).all()
+    assert torch.equal(layer.gate[1].running_mean, mean)
 
 
 def test_one_image_in_evaluation_is_like_one_of_many() -> None:

@@ -333,6 +333,26 @@ def test_a_wrong_k_is_named_before_anything_changes(k: float) -> None:
     assert repr(model) == before
 
 
+def test_blocks_that_name_their_norms_as_openmmlab_does() -> None:
+    class Named(nn.Module):
+        norm2_name = "gn_second"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1 = nn.Conv2d(8, 8, 1)
+            self.conv2 = nn.Conv2d(8, 8, 3, padding=1)
+            self.add_module(self.norm2_name, nn.BatchNorm2d(8))
+            self.conv3 = nn.Conv2d(8, 8, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.conv3(F.relu(getattr(self, self.norm2_name)(self.conv2(self.conv1(x)))))
+
+    model = backbones.slim(nn.Sequential(Named()), quiet=True)
+    assert isinstance(model[0].conv2, SlimConv2d)
+    assert isinstance(model[0].gn_second, nn.Identity)
+    assert model(torch.randn(2, 8, 4, 4)).shape == (2, 8, 4, 4)
+
+
 def test_exclude() -> None:
     model = small()
     backbones.slim(model, exclude=("layer4.*", "layer1.0"), quiet=True)
