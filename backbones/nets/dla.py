@@ -13,7 +13,8 @@ def dla46_c(**kwargs: Any) -> nn.Module:
 
     An outer tree whose width changes projects its input for a shortcut that none of its subtrees reads; timm leaves
     that layer out. The counts of SlimConv's Table III include it. No gradient ever reaches it, so it is frozen here,
-    which spares DistributedDataParallel's search for unused parameters.
+    which spares DistributedDataParallel's search for unused parameters. The pools of the shortcuts round up, as the
+    strided convolutions beside them do, so that any input size works; even sizes give what timm gives.
 
     Args:
         **kwargs: of ``timm.create_model``, ``num_classes`` among them.
@@ -22,7 +23,9 @@ def dla46_c(**kwargs: Any) -> nn.Module:
     from timm.models.dla import DlaTree
 
     net: nn.Module = timm.create_model("dla46_c", pretrained=False, **kwargs)
-    for tree in net.modules():
-        if isinstance(tree, DlaTree) and tree.levels > 1 and isinstance(tree.tree1.project, nn.Sequential):
+    for tree in (module for module in net.modules() if isinstance(module, DlaTree)):
+        if isinstance(tree.downsample, nn.MaxPool2d):
+            tree.downsample.ceil_mode = True
+        if tree.levels > 1 and isinstance(tree.tree1.project, nn.Sequential):
             tree.set_submodule("project", copy.deepcopy(tree.tree1.project).requires_grad_(False))
     return net
