@@ -47,6 +47,7 @@ METRICS: dict[str, Metric] = {
     "mul": Metric("multiplications", noun="MUL", counted="mul"),
     "add": Metric("additions", noun="ADD", counted="add"),
     "weight_bytes": Metric("storage of weights", noun="bytes", counted="weight_bytes"),
+    "bit_ops": Metric("bit operations", noun="BitOps", counted="macs"),
     "params_reduction": Metric("reduction of parameters", counted="params", reduction=True),
     "top1_error": Metric("top-1 error", run="top1_accuracy", complement=True),
     "top5_error": Metric("top-5 error", run="top5_accuracy", complement=True),
@@ -57,6 +58,8 @@ METRICS: dict[str, Metric] = {
     "map50": Metric("mAP at IoU 0.5", run="map50"),
     "map75": Metric("mAP at IoU 0.75", run="map75"),
     "psnr": Metric("PSNR", run="psnr"),
+    "psnr_x2": Metric("PSNR of twofold enlargement", run="psnr_x2"),
+    "psnr_x4": Metric("PSNR of fourfold enlargement", run="psnr_x4"),
     "latency": Metric("latency", run="latency"),
     "gpu_memory": Metric("GPU memory", run="gpu_memory"),
 }
