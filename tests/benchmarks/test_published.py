@@ -63,12 +63,16 @@ def test_the_tables_have_all_their_cells():
         (["slimconv/table1"], ["slimconv/table1"]),
         (["table1"], ["slimconv/table1", "versatile/table1"]),
         (["table1", "versatile/table1"], ["slimconv/table1", "versatile/table1"]),
-        (["versatile"], ["versatile/table1", "versatile/table2"]),
     ],
 )
 def test_a_name_means_a_table_a_number_or_a_paper(patterns, expected):
-    chosen = select_tables(patterns)
-    assert chosen == expected or (patterns == ["versatile"] and chosen[:2] == expected)
+    assert select_tables(patterns) == expected
+
+
+def test_a_paper_means_all_its_tables():
+    chosen = select_tables(["versatile"])
+    assert chosen == [name for name in list_tables() if name.startswith("versatile/")]
+    assert {"versatile/table1", "versatile/table11", "versatile/figure5"} <= set(chosen)
 
 
 def test_all_means_all_and_tables_come_in_the_papers_order(tmp_path):
