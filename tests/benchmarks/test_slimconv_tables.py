@@ -232,7 +232,9 @@ def test_every_counted_number_has_the_printed_digits_or_an_explanation():
     cells = [cell for name in TABLES for cell in build(load_table(name), counter, []).cells]
     differing = [cell for cell in cells if cell.compared and not cell.agrees]
     assert not [(cell.table, cell.row, cell.column, cell.ours) for cell in differing if not cell.explanation]
+    stale = [cell for cell in cells if cell.compared and cell.agrees and cell.explanation]
+    assert not [(cell.table, cell.row, cell.column, cell.ours) for cell in stale]
     summary = summarize(cells)
     assert summary.compared == 141
-    assert summary.agree >= 128
+    assert summary.agree >= 130
     assert summary.within >= 139
