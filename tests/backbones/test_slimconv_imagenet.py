@@ -152,6 +152,8 @@ def test_exports(name: str) -> None:
 def test_compiles_without_a_graph_break(name: str) -> None:
     torch.compiler.reset()
     model = backbones.create_model(name, num_classes=5).train()
+    for dropout in (module for module in model.modules() if isinstance(module, nn.Dropout)):
+        dropout.p = 0  # compiled code draws other random numbers
     image = torch.randn(2, 3, 64, 64)
     expected = copy.deepcopy(model)(image)
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)(image)
