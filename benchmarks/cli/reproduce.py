@@ -36,7 +36,9 @@ def command(
 ) -> None:
     """Recompute published tables: Markdown, LaTeX, CSV and a figure each.
 
-    A table that cannot be made is named on stderr, the others are written all the same, and the exit code is 1.
+    index.md lists the tables that stand in the folder, and all-tables.tex sets them in one document; `all` also draws
+    the combined view of both papers. A table that cannot be made is named on stderr, the others are written all the
+    same, and the exit code is 1.
     """
     import os
     import sys
@@ -44,10 +46,10 @@ def command(
     from rich.console import Console
 
     from benchmarks.errors import UserError
-    from benchmarks.published import select_tables
+    from benchmarks.published import list_tables, select_tables
     from benchmarks.reports.sources import ComplexityCounter, ledger_runs
     from benchmarks.reports.terminal import view
-    from benchmarks.reports.write import default_output, join, write
+    from benchmarks.reports.write import default_output, join, write, write_combined, write_overview
 
     names = select_tables(tables, papers)
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
@@ -57,7 +59,8 @@ def command(
     done: list[Joined] = []
     if sys.stderr.isatty():
         typer.secho(f"recomputing {', '.join(names)} ...", err=True, dim=True)
-    for joined in join(names, ComplexityCounter(), ledger_runs(results, _warn), failures.append, papers):
+    counter = ComplexityCounter()
+    for joined in join(names, counter, ledger_runs(results, _warn), failures.append, papers):
         try:
             written = write(joined, folder)
         except UserError as error:
@@ -66,6 +69,14 @@ def command(
         console.print(view(joined.report, joined.paper, console), soft_wrap=False)
         typer.echo(f"wrote {_shown(written)}")
         done.append(joined)
+    if done:
+        try:
+            # One table says nothing about the networks of the others, so the combined view needs all of them.
+            if names == list_tables(papers):
+                write_combined((joined.report for joined in done), counter, folder)
+            typer.echo(f"wrote {', '.join(map(_relative, write_overview(folder, papers)))}")
+        except UserError as error:
+            failures.append(error)
     problems = [f"error: {error}" for error in failures]
     if strict:
         problems += [f"strict: {line}" for joined in done for line in _unexplained(joined)]
@@ -88,9 +99,11 @@ def _unexplained(joined: Joined) -> list[str]:
 
 def _shown(paths: list[Path]) -> str:
     """Write files of one stem as ``reports/slimconv/table1.{md,tex}``, seen from here where they lie below."""
-    stem, here = paths[0].with_suffix(""), Path.cwd()
-    shown = stem.relative_to(here) if stem.is_relative_to(here) else stem
-    return f"{shown}.{{{','.join(path.suffix[1:] for path in paths)}}}"
+    return f"{_relative(paths[0].with_suffix(''))}.{{{','.join(path.suffix[1:] for path in paths)}}}"
+
+
+def _relative(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _warn(message: str) -> None:

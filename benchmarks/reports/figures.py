@@ -168,7 +168,7 @@ def _labels(figure: Figure, axes: Axes, frame: pd.DataFrame, areas: style.Areas)
         written.set_position((float(x), float(y)))
         written.set_verticalalignment("bottom")
         if spot.gap > 4:
-            _leader(axes, mark, spot.box, to_points, colour)
+            leader(axes, mark, spot.box, to_points, colour)
 
 
 def _box(axes: Axes, point: Any, areas: style.Areas, to_points: float) -> Box:
@@ -179,7 +179,7 @@ def _box(axes: Axes, point: Any, areas: style.Areas, to_points: float) -> Box:
     return Box(x - radius, y - radius, x + radius, y + radius)
 
 
-def _leader(axes: Axes, mark: Mark, box: Box, to_points: float, colour: str) -> None:
+def leader(axes: Axes, mark: Mark, box: Box, to_points: float, colour: str) -> None:
     """A thin line from a marker's edge to the nearest edge of a label that stands apart."""
     x = min(max(mark.x, box.left), box.right)
     y = min(max(mark.y, box.bottom), box.top)

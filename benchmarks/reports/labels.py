@@ -57,10 +57,11 @@ class Mark:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a label goes, and how far its edge is from its marker's edge."""
+    """Where a label goes, how far its edge is from its marker's edge, and whether it covers nothing there."""
 
     box: Box
     gap: float
+    free: bool = True
 
 
 def place(marks: Sequence[Mark], frame: Box, obstacles: Sequence[Box] = ()) -> list[Place]:
@@ -84,7 +85,7 @@ def _best(mark: Mark, frame: Box, blocked: Sequence[Box]) -> Place:
             if cost == 0:
                 return Place(box, gap)
             if cost < least:
-                best, least = Place(box, gap), cost
+                best, least = Place(box, gap, free=False), cost
     assert best is not None
     return best
 

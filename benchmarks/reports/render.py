@@ -46,12 +46,12 @@ def escape_markdown(words: str) -> str:
 
 def markdown(report: Report, paper: Paper) -> str:
     """Return the report as Markdown."""
-    return _environment().get_template("table.md.j2").render(_context(report, paper))
+    return environment().get_template("table.md.j2").render(_context(report, paper))
 
 
 def latex(report: Report, paper: Paper) -> str:
     """Return the report as one LaTeX table; it needs the package booktabs and nothing else."""
-    return _environment().get_template("table.tex.j2").render(_context(report, paper))
+    return environment().get_template("table.tex.j2").render(_context(report, paper))
 
 
 def tidy_csv(report: Report) -> str:
@@ -83,7 +83,8 @@ def _csv_row(cell: Cell) -> list[str]:
     ]
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the environment of the templates, with the filters ``tex``, ``md`` and ``code``."""
     environment = Environment(  # noqa: S701 (Markdown and LaTeX, escaped by the filters below)
         loader=PackageLoader("benchmarks.reports"),
         undefined=StrictUndefined,

@@ -38,18 +38,23 @@ class Summary:
             "unexplained": self.unexplained,
         }
 
-    def sentence(self) -> str:
-        """Return the status line that stands on top of a report."""
+    def headline(self) -> str:
+        """Return the cells by status and how many agree."""
         statuses = ", ".join(f"{number} {status}" for status, number in self.by_status.items() if number)
         text = f"{self.cells} cells: {statuses}."
         if not self.compared:
             return text
-        text += (
-            f" Of {self.compared} counted cells {self.agree} agree with the printed digits and "
-            f"{self.within} are within 1 %"
+        return (
+            f"{text} Of {self.compared} counted cells {self.agree} agree with the printed digits and "
+            f"{self.within} are within 1 %."
         )
+
+    def sentence(self) -> str:
+        """Return the status line that stands on top of a report: the headline, and how many are explained."""
         differing = self.compared - self.agree
-        return f"{text}; {differing} differ, {self.explained} of them with an explanation." if differing else f"{text}."
+        if not differing:
+            return self.headline()
+        return f"{self.headline()[:-1]}; {differing} differ, {self.explained} of them with an explanation."
 
 
 def summarize(cells: Iterable[Cell]) -> Summary:

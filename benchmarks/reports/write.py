@@ -76,6 +76,45 @@ def write(joined: Joined, output: Path) -> list[Path]:
     return written
 
 
+def write_combined(reports: Iterable[Report], counter: Counter, output: Path) -> list[Path]:
+    """Write ``<output>/combined/<dataset>.csv`` and its figures against MACs and parameters; return the paths.
+
+    Raises:
+        UserError: The folder cannot be written, or a model cannot be counted.
+    """
+    from benchmarks.reports import combined, combined_figure, style
+    from benchmarks.reports.index import COMBINED
+
+    written: list[Path] = []
+    folder = output / COMBINED
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for dataset, points in combined.points(reports, counter).groupby("dataset", sort=True):
+            written.append(_replace(folder / f"{dataset}.csv", points.to_csv(index=False, lineterminator="\n")))
+            for cost, (column, _) in combined_figure.COSTS.items():
+                if points[column].notna().any():
+                    figure = combined_figure.draw(points, str(dataset), cost)
+                    written += style.save(figure, folder / f"{dataset}_{cost}")
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
+    return written
+
+
+def write_overview(output: Path, root: Path | None = None) -> list[Path]:
+    """Write ``<output>/index.md`` and ``all-tables.tex`` for the reports that stand there, and return the paths.
+
+    Raises:
+        UserError: The folder cannot be written, or holds a CSV that is none of ours.
+    """
+    from benchmarks.reports import index
+
+    documents = {"index.md": index.markdown(output, root), "all-tables.tex": index.latex(output, root)}
+    try:
+        return [_replace(output / name, text) for name, text in documents.items()]
+    except OSError as error:
+        raise UserError(f"cannot write {output}: {error.strerror or error}") from error
+
+
 def _replace(path: Path, text: str) -> Path:
     """Write all of ``text`` or nothing: an interrupted run leaves the old file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
