@@ -46,7 +46,8 @@ def command(
     from rich.console import Console
 
     from benchmarks.errors import UserError
-    from benchmarks.published import list_tables, select_tables
+    from benchmarks.published import select_tables
+    from benchmarks.reports.index import COMBINED
     from benchmarks.reports.sources import ComplexityCounter, ledger_runs
     from benchmarks.reports.terminal import view
     from benchmarks.reports.write import default_output, join, write, write_combined, write_overview
@@ -72,8 +73,8 @@ def command(
     if done:
         try:
             # One table says nothing about the networks of the others, so the combined view needs all of them.
-            if names == list_tables(papers):
-                write_combined((joined.report for joined in done), counter, folder)
+            if "all" in tables and write_combined((joined.report for joined in done), counter, folder):
+                typer.echo(f"wrote {_relative(folder / COMBINED)}")
             typer.echo(f"wrote {', '.join(map(_relative, write_overview(folder, papers)))}")
         except UserError as error:
             failures.append(error)

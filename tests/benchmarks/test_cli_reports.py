@@ -58,6 +58,26 @@ def test_a_broken_table_is_named_and_the_others_are_written(papers, tmp_path, ca
     assert "malformed/table1.yaml, line" in errors[1]
     assert (tmp_path / "out" / "sample" / "table1.md").exists()
     assert not (tmp_path / "out" / "broken" / "table1.md").exists()
+    assert "24 cells" in (tmp_path / "out" / "index.md").read_text()
+
+
+def test_all_also_writes_the_combined_view_and_one_table_adds_to_the_index(papers, tmp_path, capsys):
+    samples.write_table(papers, plain(), "sample/table2")
+    out = tmp_path / "out"
+    assert reproduce(papers, tmp_path, "sample/table2") == 0
+    assert not (out / "combined").exists()
+    assert "sample/table1" not in (out / "index.md").read_text()
+    assert reproduce(papers, tmp_path, "sample/table1") == 0
+    one_by_one = {name: (out / name).read_bytes() for name in ("index.md", "all-tables.tex")}
+    assert b"sample/table1" in one_by_one["index.md"]
+    assert b"sample/table2" in one_by_one["index.md"]
+    assert reproduce(papers, tmp_path, "all") == 0
+    assert {file.name for file in (out / "combined").iterdir()} == {"cifar10.csv"} | {
+        f"cifar10_{cost}.{suffix}" for cost in ("macs", "params") for suffix in ("png", "pdf")
+    }
+    assert (out / "all-tables.tex").read_bytes() == one_by_one["all-tables.tex"]
+    assert (out / "index.md").read_bytes().startswith(one_by_one["index.md"])  # and then the combined view
+    assert f"wrote {out / 'combined'}\n" in capsys.readouterr().out
 
 
 def test_an_unknown_table_is_one_line_and_exit_code_2(papers, tmp_path, capsys):
