@@ -66,7 +66,7 @@ def parameter_groups(
 
 def snapshot_masks(model: nn.Module) -> dict[str, Tensor]:
     """Return a copy of the binary masks by layer name, to count later what :func:`masks_changed` since."""
-    return {name: layer.masks().clone() for name, layer in learnable_layers(model)}
+    return {name: layer.masks() for name, layer in learnable_layers(model)}
 
 
 def masks_changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> float:

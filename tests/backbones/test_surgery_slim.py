@@ -205,6 +205,21 @@ def test_groups_of_the_bottom_are_as_many_as_fit() -> None:
     assert groups == [16, 32, 32, 32]
 
 
+def test_new_weights_have_the_gain_of_the_old() -> None:
+    def gain(conv: nn.Conv2d) -> float:
+        return float(conv.weight.detach().std()) * conv.weight[0].numel() ** 0.5
+
+    model = nn.Sequential(Block(64, 64))
+    for conv in (model[0].conv2, model[0].conv3):
+        nn.init.normal_(conv.weight, std=3)
+    before = gain(model[0].conv2), gain(model[0].conv3)
+    backbones.slim(model, quiet=True)
+    layer = model[0].conv2
+    assert gain(layer.top[0]) == pytest.approx(before[0], rel=0.1)
+    assert gain(layer.bottom[3]) == pytest.approx(before[0], rel=0.1)
+    assert gain(model[0].conv3) == pytest.approx(before[1], rel=0.1)
+
+
 def test_norms_are_like_the_network_s() -> None:
     model = small(norm_layer=lambda channels: nn.BatchNorm2d(channels, eps=1e-3, momentum=0.03))
     backbones.slim(model, quiet=True)
@@ -289,6 +304,21 @@ class Squeezed(Block):
         return x + self.bn3(self.conv3(out))
 
 
+class Dense(nn.Module):
+    """Its third convolution reads what the first two write: a narrower first one does not fit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(16, 16, 3, padding=1)
+        self.bn1 = nn.BatchNorm2d(16)
+        self.conv2 = nn.Conv2d(16, 16, 3, padding=1)
+        self.conv3 = nn.Conv2d(32, 16, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.bn1(self.conv1(x))
+        return self.conv3(torch.cat([first, self.conv2(first)], 1))
+
+
 def with_conv2(conv: nn.Module) -> nn.Module:
     block = Block()
     block.conv2 = conv
@@ -300,6 +330,7 @@ def with_conv2(conv: nn.Module) -> nn.Module:
     [
         (PreActivation(basic=True), "pre-activation"),
         (PreActivation(basic=False), "pre-activation"),
+        (Dense(), "no block|that has a rule"),
         (Squeezed(), r"scale \(PReLU\) works on the channels"),
         (with_conv2(nn.Conv2d(16, 16, 3, padding=1, padding_mode="reflect")), "padding_mode='reflect'"),
         (with_conv2(nn.Conv2d(16, 16, 3, (2, 1), 1)), r"stride=\(2, 1\)"),
