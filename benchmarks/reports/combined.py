@@ -85,6 +85,12 @@ def points(reports: Iterable[Report], counter: Counter) -> pd.DataFrame:
     return frame
 
 
+def tidy_csv(frame: pd.DataFrame) -> str:
+    """Return the points as CSV; a cost that is not known is empty."""
+    text: str = frame.to_csv(index=False, lineterminator="\n")
+    return text
+
+
 def front(frame: pd.DataFrame, cost: str) -> list[int]:
     """Return the index of the points that no other beats: as accurate or more at no higher ``cost``; cheapest first."""
     best: float | None = None

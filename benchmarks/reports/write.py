@@ -90,7 +90,7 @@ def write_combined(reports: Iterable[Report], counter: Counter, output: Path) ->
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for dataset, points in combined.points(reports, counter).groupby("dataset", sort=True):
-            written.append(_replace(folder / f"{dataset}.csv", points.to_csv(index=False, lineterminator="\n")))
+            written.append(_replace(folder / f"{dataset}.csv", combined.tidy_csv(points)))
             for cost, (column, _) in combined_figure.COSTS.items():
                 if points[column].notna().any():
                     figure = combined_figure.draw(points, str(dataset), cost)

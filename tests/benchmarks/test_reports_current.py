@@ -7,37 +7,51 @@ from pathlib import Path
 import pytest
 
 from benchmarks.published import select_tables
-from benchmarks.reports import index
-from benchmarks.reports.combined import DATASETS
+from benchmarks.reports import combined, index
 from benchmarks.reports.sources import ComplexityCounter, ledger_runs
 from benchmarks.reports.write import join, texts
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def stop(problem):
+    raise AssertionError(problem)
+
+
+def check(name, fresh, table):
+    """The committed file ``reports/<name>`` holds the text ``fresh``."""
+    committed = ROOT / "reports" / name
+    renew = f"run `slimbench reproduce {table}` and commit reports/"
+    assert committed.is_file(), f"reports/{name} is missing: {renew}"
+    assert committed.read_text(encoding="utf-8") == fresh, f"reports/{name} is stale: {renew}"
+
+
 @pytest.mark.parametrize("name", select_tables(["table1"]))
 def test_the_committed_report_is_up_to_date(name):
-    def stop(problem):
-        raise AssertionError(problem)
-
-    runs = ledger_runs(ROOT / "results", stop)
-    (joined,) = join([name], ComplexityCounter(), runs, stop)
+    (joined,) = join([name], ComplexityCounter(), ledger_runs(ROOT / "results", stop), stop)
     for suffix, fresh in texts(joined).items():
-        committed = ROOT / "reports" / f"{name}{suffix}"
-        renew = f"run `slimbench reproduce {name}` and commit reports/"
-        assert committed.is_file(), f"{committed.relative_to(ROOT)} is missing: {renew}"
-        assert committed.read_text(encoding="utf-8") == fresh, f"{committed.relative_to(ROOT)} is stale: {renew}"
+        check(f"{name}{suffix}", fresh, name)
+
+
+@pytest.mark.slow
+def test_all_committed_reports_are_up_to_date():
+    counter, names = ComplexityCounter(), select_tables(["all"])
+    found = list(join(names, counter, ledger_runs(ROOT / "results", stop), stop))
+    assert [joined.report.table.name for joined in found] == names
+    for joined in found:
+        for suffix, fresh in texts(joined).items():
+            check(f"{joined.report.table.name}{suffix}", fresh, "all")
+    points = combined.points([joined.report for joined in found], counter)
+    for dataset in combined.DATASETS:
+        check(f"{index.COMBINED}/{dataset}.csv", combined.tidy_csv(points[points.dataset == dataset]), "all")
 
 
 @pytest.mark.parametrize(("name", "fresh"), [("index.md", index.markdown), ("all-tables.tex", index.latex)])
 def test_the_committed_overview_is_up_to_date(name, fresh):
-    committed = ROOT / "reports" / name
-    renew = "run `slimbench reproduce all` and commit reports/"
-    assert committed.is_file(), f"reports/{name} is missing: {renew}"
-    assert committed.read_text(encoding="utf-8") == fresh(ROOT / "reports"), f"reports/{name} is stale: {renew}"
+    check(name, fresh(ROOT / "reports"), "all")
 
 
 def test_every_report_belongs_to_a_table():
-    known = set(select_tables(["all"])) | {f"{index.COMBINED}/{dataset}" for dataset in DATASETS}
+    known = set(select_tables(["all"])) | {f"{index.COMBINED}/{dataset}" for dataset in combined.DATASETS}
     for file in (ROOT / "reports").glob("*/*.csv"):
         assert f"{file.parent.name}/{file.stem}" in known, f"{file.relative_to(ROOT)} belongs to no table: remove it"
