@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from backbones.naming import UnknownModelError, did_you_mean
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -35,5 +38,5 @@ def test_the_error_is_a_key_error_that_reads_well() -> None:
 
 def test_importing_the_package_costs_nothing() -> None:
     code = "import sys, backbones, backbones.naming; print([m for m in ('torch', 'numpy', 'timm') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
