@@ -67,8 +67,10 @@ def scatter(frame: pd.DataFrame, *, title: str, x_label: str, y_label: str, size
         figure = Figure(figsize=style.SIZE, dpi=style.DPI)
         FigureCanvasAgg(figure)  # labels are measured with the renderer that draws them
         axes = figure.add_axes(style.AXES)
+        if not size_label:
+            frame = frame.assign(size=style.ONE_SIZE)
         sizes = frame["size"].dropna()
-        areas = style.Areas(float(sizes.max()) if len(sizes) else 1.0)
+        areas = style.Areas(float(sizes.max()) if size_label and len(sizes) else 1.0)
         _markers(axes, frame, areas)
         _links(axes, frame)
         axes.margins(0.12)

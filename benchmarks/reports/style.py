@@ -21,9 +21,10 @@ KINDS: dict[str, tuple[str, str]] = {
 PROXY_COLOUR = "#CC79A7"
 INK = "#333333"
 PROXY_AREA = 34.0
+ONE_SIZE = 0.2  # of the largest marker, where a figure's markers are all of one size
 SIZE = (8.0, 5.0)
 # Left, bottom, width, height of the axes, and the two legends on their right; in parts of the figure.
-AXES = (0.08, 0.105, 0.675, 0.825)
+AXES = (0.085, 0.105, 0.67, 0.825)
 LEGEND_TOP = (0.765, 0.95)
 LEGEND_BOTTOM = (0.765, 0.085)
 DPI = 200

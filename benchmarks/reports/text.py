@@ -54,7 +54,8 @@ def heading(report: Report, column: Column) -> str:
         return f"{column.label} ({column.unit})"
     if len(scales) > 1 or column.scale == 1:
         return column.label
-    return f"{column.label} ({power_of_ten(column.scale)})"
+    noun = " bytes" if METRICS[column.metric].noun == "bytes" else ""
+    return f"{column.label} ({power_of_ten(column.scale)}{noun})"
 
 
 def power_of_ten(scale: float) -> str:
