@@ -43,7 +43,7 @@ def test_versatile_tables_bear_out_what_the_paper_says_in_its_text():
     # ResNet-56 has 0.85 million parameters and 93.5 percent; windows of 8 with stride 8 are the best, 93.4 percent.
     assert value("versatile/table1", "Baseline", "params") == 8.5
     assert value("versatile/table1", "Baseline", "accuracy") == 93.5
-    accuracies = {r.name: float(r.values["accuracy"]) for r in load_table("versatile/table2").rows[1:]}
+    accuracies = {r.name: float(r.values["accuracy"]) for r in load_table("versatile/table2").rows[1:] if not r.ours}
     assert max(accuracies.items(), key=lambda item: item[1]) == ("C-Versatile (8, 8)", 93.4)
     # Compression of about 2 and 1.9 for shared and separate masks with s = 2, about 4 for S+C.
     for row, ratio in (("Shared L-Versatile (s=2)", 2.0), ("Separate L-Versatile (s=2)", 1.9), ("S+C-Versatile", 3.9)):
@@ -52,7 +52,7 @@ def test_versatile_tables_bear_out_what_the_paper_says_in_its_text():
 
 def test_the_tables_have_all_their_cells():
     assert [
-        len(load_table(n).rows) * len(load_table(n).columns)
+        sum(not row.ours for row in load_table(n).rows) * len(load_table(n).columns)
         for n in ("slimconv/table1", "versatile/table1", "versatile/table2")
     ] == [51, 52, 24]
 

@@ -113,7 +113,7 @@ def test_tables_that_print_the_same_network_agree():
         fewer("table1", "Sc-ResNet-50(ours)", "ResNet-50", "params"), abs=0.05
     )
     figure, table = load_table("slimconv/figure6"), load_table("slimconv/table1")
-    errors = {row.model: row.values["error"] for row in table.rows}
+    errors = {row.model: row.values["error"] for row in table.rows if not row.ours}
     for row in figure.rows:
         if row.group == "sc" and not row.protocol:
             assert Decimal(row.values["accuracy"]) + Decimal(errors[row.model]) == 100
