@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 REFRESH_S = 0.5  # reading the loss waits for the device, so it is not read more often than this
 
@@ -28,19 +28,18 @@ class ProgressHook(Hook):
         self._begin, self._begin_iteration = time.monotonic(), runner.iter
         if not self.console.is_terminal:
             return
+        self.console.print(f"[bold]{self.name}", highlight=False, soft_wrap=True)
         self.bar = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}"),
             BarColumn(bar_width=None),
-            MofNCompleteColumn(),
             TextColumn("{task.fields[numbers]}"),
-            TimeElapsedColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
             TextColumn("left"),
-            TimeRemainingColumn(),
             console=self.console,
             refresh_per_second=2,
         )
         self.bar.start()
-        self._task = self.bar.add_task(self.name, total=runner.max_iters, completed=runner.iter, numbers="")
+        self._task = self.bar.add_task("epoch 1", total=runner.max_iters, completed=runner.iter, numbers="")
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
@@ -49,8 +48,14 @@ class ProgressHook(Hook):
         if self.bar is None or now - self._shown < REFRESH_S:
             return
         self._shown = now
-        numbers = f"epoch {runner.epoch + 1}/{runner.max_epochs}  loss {float((outputs or {})['loss']):.3f}"
-        self.bar.update(self._task, completed=runner.iter + 1, numbers=numbers + self._accuracy(runner))
+        losses = outputs or {}
+        loss = float(losses.get("loss_cls", losses["loss"]))  # without the penalty of the masks
+        self.bar.update(
+            self._task,
+            description=f"epoch {runner.epoch + 1}/{runner.max_epochs}",
+            completed=runner.iter + 1,
+            numbers=f"loss {loss:.3f}{self._accuracy(runner)}",
+        )
 
     def after_train_epoch(self, runner: Any) -> None:
         if self.bar is not None:
