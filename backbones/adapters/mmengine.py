@@ -85,12 +85,10 @@ class VersatileMaskHook(Hook):
         if not self._before:
             return
         model = unwrap(runner.model)
-        after = backbones.snapshot_masks(model)
-        changed = sum(int((after[name] != mask).sum()) for name, mask in self._before.items())
-        entries = sum(mask.numel() for mask in after.values())
+        changed = backbones.masks_changed(self._before, backbones.snapshot_masks(model))
         statistics = backbones.mask_statistics(model)
         runner.message_hub.update_scalar("train/share_of_ones", statistics["share_of_ones"])
-        runner.message_hub.update_scalar("train/masks_changed", changed / entries)
+        runner.message_hub.update_scalar("train/masks_changed", changed)
 
     def _with_penalty(self, model: nn.Module, parse_losses: Callable[[dict[str, Any]], Any]) -> Callable[..., Any]:
         def parse_losses_and_masks(losses: dict[str, Any]) -> Any:
