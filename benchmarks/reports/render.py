@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from decimal import Decimal
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -99,6 +100,7 @@ def environment() -> Environment:
 def _context(report: Report, paper: Paper) -> dict[str, Any]:
     table = report.table
     cited = text.footnotes(report, paper.references)
+    best = best_printed(report)
     return {
         "report": report,
         "table": table,
@@ -110,6 +112,7 @@ def _context(report: Report, paper: Paper) -> dict[str, Any]:
         "ours": lambda cell: text.ours(report, cell),
         "verdict": text.verdict,
         "label": text.label,
+        "is_best": lambda cell: (cell.row, cell.column) in best,
         "link": _link,
         "notes_of": lambda cell: cited[f"{cell.row}/{cell.column}"],
         "footnotes": text.listed(cited),
@@ -121,6 +124,25 @@ def _context(report: Report, paper: Paper) -> dict[str, Any]:
         "statuses": text.used_statuses(report.cells),
         "status_line": summarize(report.cells).sentence(),
     }
+
+
+def best_printed(report: Report) -> set[tuple[str, str]]:
+    """Return (row, column) of the best printed value of each group and column, ties included.
+
+    A group of one printed value, or of equal ones, has no best.
+    """
+    best: set[tuple[str, str]] = set()
+    for _, rows in _groups(report):
+        for column in report.table.columns:
+            printed = {
+                row.name: Decimal(row.values[column.id]) * Decimal(report.table.scale(row, column))
+                for row in rows
+                if digits.is_number(row.values.get(column.id, ""))
+            }
+            if len(set(printed.values())) > 1:
+                leader = (min if column.better == "lower" else max)(printed.values())
+                best |= {(name, column.id) for name, value in printed.items() if value == leader}
+    return best
 
 
 def _groups(report: Report) -> list[tuple[str, list[Any]]]:

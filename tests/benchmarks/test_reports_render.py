@@ -130,3 +130,30 @@ def test_equal_notes_share_a_number_and_numbers_follow_the_cells(tmp_path):
 )
 def test_powers_of_ten_and_two(scale, words):
     assert text.power_of_ten(scale) == words
+
+
+def test_bold_is_the_best_of_a_group_with_ties_and_never_a_lone_value(tmp_path):
+    data = samples.table()
+    data["columns"] = [column for column in data["columns"] if column["id"] in ("error", "macs")]
+    data["groups"] = [{"id": "a", "label": "A"}, {"id": "b", "label": "B"}]
+    printed = {
+        "one": ("a", "23.4", "4.1"),
+        "two": ("a", "23.40", "2.0"),
+        "three": ("a", "25", "-"),
+        "lone": ("b", "1", "1"),
+    }
+    data["rows"] = [
+        {
+            "label": name,
+            "group": group,
+            "kind": "quoted",
+            "quoted_from": "[1]",
+            "values": {"error": error, "macs": macs},
+        }
+        for name, (group, error, macs) in printed.items()
+    ]
+    data.pop("figure", None)
+    table = load_table("sample/table1", samples.write_table(tmp_path, data))
+    report = cells.build(table, samples.SampleCounter(), samples.RUNS)
+    assert render.best_printed(report) == {("one", "error"), ("two", "error"), ("two", "macs")}
+    assert "| **23.40** |" in render.markdown(report, load_paper("sample", tmp_path))
