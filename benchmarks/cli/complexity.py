@@ -20,7 +20,7 @@ def command(
     ] = None,
     convention: Annotated[
         str,
-        typer.Option(help="conv-linear, ptflops-2018 or conv-linear-primary-masks (docs/counting.md)."),
+        typer.Option(help="conv-linear, ptflops-2018, spconv-2020 or conv-linear-primary-masks (docs/counting.md)."),
     ] = "conv-linear",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     layers: Annotated[bool, typer.Option("--layers", help="Show every layer that stores or costs.")] = False,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
@@ -19,6 +21,10 @@ CONVENTIONS: dict[str, str] = {
     "ptflops-2018": (
         "operations as the first version of ptflops counted them: conv-linear, biases of convolutions, "
         "2 an element of batch norm, 1 an element of ReLU, pooling and upsampling modules"
+    ),
+    "spconv-2020": (
+        "as the SPConv paper counts, which SlimConv's Table I cites: conv-linear, 4 an element of batch norm, "
+        "1 an element of ReLU modules"
     ),
     "conv-linear-primary-masks": (
         "conv-linear, but versatile layers as the paper's CIFAR-10 tables count them: n/s primary filters, whole "
@@ -85,6 +91,20 @@ def ptflops_2018_extra(module: nn.Module, inputs: int, outputs: int) -> int:
     if isinstance(module, _POOLS):
         return inputs
     return 0
+
+
+def spconv_2020_extra(module: nn.Module, inputs: int, outputs: int) -> int:
+    """What ``spconv-2020`` adds to :func:`conv_linear_macs` for one call of ``module``."""
+    if isinstance(module, _BatchNorm):
+        return 4 * inputs
+    return outputs if isinstance(module, _RELUS) else 0
+
+
+#: convention -> what it adds to the multiply-accumulates of a call of a module
+EXTRAS: dict[str, Callable[[nn.Module, int, int], int]] = {
+    "ptflops-2018": ptflops_2018_extra,
+    "spconv-2020": spconv_2020_extra,
+}
 
 
 def elements(shape: Shape | None) -> int:

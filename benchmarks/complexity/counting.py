@@ -17,10 +17,10 @@ from backbones.ops import VersatileConv2d
 from benchmarks.complexity import closed_forms
 from benchmarks.complexity.conventions import (
     DEFAULT_CONVENTION,
+    EXTRAS,
     check_convention,
     conv_linear_macs,
     elements,
-    ptflops_2018_extra,
     reading_of,
 )
 from benchmarks.complexity.records import Complexity, InputSize, LayerCost, check_input, format_input
@@ -142,8 +142,8 @@ def _cost(name: str, module: nn.Module, traced: Trace, convention: str, bits: in
         inputs, outputs = elements(input_shape), elements(output_shape)
         macs = conv_linear_macs(module, inputs, outputs)
         dense += macs
-        if convention == "ptflops-2018":
-            extra += ptflops_2018_extra(module, inputs, outputs)
+        if convention in EXTRAS:
+            extra += EXTRAS[convention](module, inputs, outputs)
         if isinstance(module, VersatileConv2d):
             positions = outputs // module.out_channels
             mul += closed_forms.multiplications(module, positions, reading_of(convention))

@@ -315,6 +315,13 @@ def test_ptflops_2018_by_hand() -> None:
     assert count(Everything(), (3, 16, 16)).macs == macs
 
 
+def test_spconv_2020_by_hand() -> None:
+    full = 8 * 16 * 16
+    cost = count(Everything(), (3, 16, 16), "spconv-2020")
+    assert cost.macs == 3 * 3 * 3 * full + 8 * 5 + 4 * full + (full + full // 4)  # BN, ReLUs
+    assert agrees("4.14", Decimal(count("resnet50", convention="spconv-2020").macs) / 10**9)
+
+
 def test_the_2018_counter_gives_a_versatile_layer_its_dense_cost_and_bias() -> None:
     layer = SpatialVersatileConv2d(4, 6, 3, padding=1)
     assert count(layer, (4, 5, 5), "ptflops-2018").macs == 3 * 3 * 4 * 6 * 25 + 6 * 25
