@@ -31,7 +31,6 @@ from mmengine.registry import HOOKS
 from torch import nn
 
 import backbones
-from backbones.ops import LearnableVersatileConv2d
 
 __all__ = ["VersatileMaskHook"]
 
@@ -105,8 +104,7 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 def mask_agents(model: nn.Module) -> list[nn.Parameter]:
     """The parameters H of all learnable versatile convolutions that are to be learned."""
-    found = (module.agent for module in model.modules() if isinstance(module, LearnableVersatileConv2d))
-    return [agent for agent in found if agent.requires_grad]
+    return [layer.agent for _, layer in backbones.learnable_layers(model) if layer.agent.requires_grad]
 
 
 def split_mask_groups(

@@ -7,16 +7,23 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 PIPE_WIDTH = 180
 
 
-def print_table(table: Table) -> None:
-    """Print ``table`` as wide as the terminal; a pipe or a file has no width, so nothing is cut there."""
-    from rich import box
+def plain_console(pipe_width: int = PIPE_WIDTH) -> Console:
+    """Return a console as wide as the terminal; a pipe or a file has no width and gets ``pipe_width``."""
     from rich.console import Console
 
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if has_width else pipe_width, highlight=False)
+
+
+def print_table(table: Table) -> None:
+    """Print ``table`` as wide as the terminal; a pipe or a file has no width, so nothing is cut there."""
+    from rich import box
+
     table.box = box.SIMPLE_HEAD
-    Console(width=None if has_width else PIPE_WIDTH, highlight=False).print(table)
+    plain_console().print(table)

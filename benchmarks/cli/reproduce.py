@@ -40,11 +40,9 @@ def command(
     the combined view of both papers. A table that cannot be made is named on stderr, the others are written all the
     same, and the exit code is 1.
     """
-    import os
     import sys
 
-    from rich.console import Console
-
+    from benchmarks.cli._tables import plain_console
     from benchmarks.errors import UserError
     from benchmarks.published import select_tables
     from benchmarks.reports.index import COMBINED
@@ -53,8 +51,7 @@ def command(
     from benchmarks.reports.write import default_output, join, write, write_combined, write_overview
 
     names = select_tables(tables, papers)
-    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
-    console = Console(width=None if has_width else _PIPE_WIDTH, highlight=False)
+    console = plain_console(_PIPE_WIDTH)
     folder = output or default_output()
     failures: list[UserError] = []
     done: list[Joined] = []
