@@ -1,16 +1,15 @@
-"""A network of `backbones` as an MMEngine model, the bf16 optimizer wrapper and the accuracy metric."""
+"""A network of `backbones` as an MMEngine model, and the bf16 optimizer wrapper."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
-from mmengine.registry import METRICS, MODELS, OPTIM_WRAPPERS
+from mmengine.registry import MODELS, OPTIM_WRAPPERS
 from torch import Tensor, nn
 
 
@@ -80,18 +79,3 @@ class AutocastOptimWrapper(OptimWrapper):
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, dtype=self.dtype):
             yield
-
-
-@METRICS.register_module(force=True)
-class Top1Accuracy(BaseMetric):
-    """Share of images whose highest score is the label's, in percent, as `top1_accuracy`."""
-
-    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Tensor]]) -> None:
-        for sample in data_samples:
-            hits = (sample["scores"].argmax(dim=1) == sample["labels"]).sum().item()
-            self.results.append((int(hits), len(sample["labels"])))
-
-    def compute_metrics(self, results: list[tuple[int, int]]) -> dict[str, float]:
-        hits = sum(hit for hit, _ in results)
-        total = sum(count for _, count in results)
-        return {"top1_accuracy": 100.0 * hits / total}
