@@ -1,4 +1,4 @@
-"""CIFAR-10 in memory as uint8, handed out in batches that are already cropped, flipped and normalised.
+"""CIFAR-10 and CIFAR-100 in memory as uint8, handed out in batches that are already augmented and normalised.
 
 Decoding is torchvision's; the batch work is ours, because a sample at a time in Python costs more than the small
 networks of the papers do. What happens to an image in an epoch depends only on (seed, epoch, index of the image):
@@ -10,82 +10,131 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.datasets import CIFAR10 as TorchvisionCIFAR10
+from torchvision import datasets as torchvision_datasets
 
 from benchmarks.datasets.locate import find_root
-from benchmarks.errors import UserError
+from benchmarks.datasets.rotation import rotation_coefficients, source_pixels
+from benchmarks.errors import UserError, did_you_mean
 
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-MEAN = (0.4914, 0.4822, 0.4465)  # of the training images, a channel, pixels in 0..1
-STD = (0.2470, 0.2435, 0.2616)
 PADDING = 4
-DOWNLOAD = 'python -c "import torchvision; torchvision.datasets.CIFAR10({root!r}, download=True)"'
 
 
-class _UncheckedCIFAR10(TorchvisionCIFAR10):
-    """The same files without the official checksums, for generated data of the same layout."""
+@dataclass(frozen=True)
+class Kind:
+    """reader: torchvision's class; mean, std: of the training images, a channel, pixels in 0..1."""
 
-    train_list: ClassVar = [[name, None] for name, _ in TorchvisionCIFAR10.train_list]
-    test_list: ClassVar = [[name, None] for name, _ in TorchvisionCIFAR10.test_list]
-    meta: ClassVar = {**TorchvisionCIFAR10.meta, "md5": None}
+    title: str
+    reader: Any
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @property
+    def folder(self) -> str:
+        return str(self.reader.base_folder)
+
+    @property
+    def download(self) -> str:
+        """The command that fetches the data; `{root}` stands for the target folder."""
+        name = self.reader.__name__
+        return f'python -c "import torchvision; torchvision.datasets.{name}({{root!r}}, download=True)"'
+
+
+# CIFAR-100's labels are the 100 fine ones.
+KINDS = {
+    "cifar10": Kind("CIFAR-10", torchvision_datasets.CIFAR10, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar100": Kind("CIFAR-100", torchvision_datasets.CIFAR100, (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+}
+
+
+class Split(NamedTuple):
+    """images (N, 32, 32, 3) uint8, labels (N,) int64, names of the classes."""
+
+    images: np.ndarray[Any, Any]
+    labels: np.ndarray[Any, Any]
+    classes: tuple[str, ...]
+
+
+def kind(name: str) -> Kind:
+    """The kind by name. Raises UserError for another than cifar10 and cifar100."""
+    if name not in KINDS:
+        raise UserError(f"no CIFAR data set {name!r}{did_you_mean(name, list(KINDS))}; it is one of {', '.join(KINDS)}")
+    return KINDS[name]
 
 
 @lru_cache(maxsize=8)
-def load_arrays(root: str, train: bool, verify: bool = True) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Images (N, 32, 32, 3) uint8 and labels (N,) int64 of one split; UserError if a file is missing or altered."""
-    reader = TorchvisionCIFAR10 if verify else _UncheckedCIFAR10
-    folder = Path(root) / reader.base_folder
+def load_arrays(root: str, train: bool, verify: bool = True, name: str = "cifar10") -> Split:
+    """One split; UserError if a file is missing or, with `verify`, differs from the official MD5 sums."""
+    found = kind(name)
+    reader = found.reader if verify else _without_checksums(found.reader)
     try:
         data = reader(root, train=train, download=False)
     except (RuntimeError, OSError, EOFError, KeyError, ValueError) as error:
         raise UserError(
-            f"CIFAR-10 in {folder} is incomplete or its files differ from the official MD5 sums; "
-            f"remove that folder and fetch it again: {DOWNLOAD.format(root=root)}"
+            f"{found.title} in {Path(root) / found.folder} is incomplete or its files "
+            f"differ from the official MD5 sums; remove that folder and fetch it again: {found.download.format(root=root)}"
         ) from error
-    return np.ascontiguousarray(data.data), np.asarray(data.targets, dtype=np.int64)
+    return Split(np.ascontiguousarray(data.data), np.asarray(data.targets, dtype=np.int64), tuple(data.classes))
+
+
+def _without_checksums(reader: Any) -> Any:
+    """The same reader without the official checksums, for generated data of the same layout."""
+    lists = {key: [[file, None] for file, _ in getattr(reader, key)] for key in ("train_list", "test_list")}
+    return type(f"Unchecked{reader.__name__}", (reader,), {**lists, "meta": {**reader.meta, "md5": None}})
 
 
 @lru_cache(maxsize=8)
-def checksum(root: str, verify: bool = True) -> str:
+def checksum(root: str, verify: bool = True, name: str = "cifar10") -> str:
     """SHA-256 over the decoded pixels and labels of both splits: the same for every copy of the same data."""
     digest = hashlib.sha256()
     for train in (True, False):
-        images, labels = load_arrays(root, train, verify)
-        digest.update(images.tobytes())
-        digest.update(labels.astype("<i8").tobytes())
+        split = load_arrays(root, train, verify, name)
+        digest.update(split.images.tobytes())
+        digest.update(split.labels.astype("<i8").tobytes())
     return f"sha256:{digest.hexdigest()}"
 
 
-def locate(data: str | os.PathLike[str] | None = None) -> str:
-    """The folder that holds `cifar-10-batches-py` (see benchmarks.datasets.locate). Raises UserError if none does."""
-    return str(find_root("CIFAR-10", TorchvisionCIFAR10.base_folder, DOWNLOAD, data))
+def locate(data: str | os.PathLike[str] | None = None, name: str = "cifar10") -> str:
+    """The folder that holds `cifar-10-batches-py` or `cifar-100-python`. Raises UserError if none does."""
+    found = kind(name)
+    return str(find_root(found.title, found.folder, found.download, data))
 
 
 class CifarInMemory(Dataset[dict[str, Tensor]]):
-    """One split of CIFAR-10 whose `__getitems__` returns a whole normalised batch, in channels_last order.
+    """One split of CIFAR-10 or CIFAR-100 whose `__getitems__` returns a whole normalised batch, in channels_last order.
 
-    Training images are padded by 4 black pixels, cropped at random to 32x32 and flipped with probability 1/2.
-    root: folder with `cifar-10-batches-py`; None looks for it. limit: only the first images, for smoke tests.
-    verify: compare the files with the official MD5 sums.
+    Training images are padded by 4 black pixels, cropped at random to 32x32, flipped with probability 1/2 and, with
+    `rotation`, turned about their centre by an angle that is uniform within plus and minus so many degrees (nearest
+    neighbour, black corners). This is torchvision's RandomCrop(32, 4), RandomHorizontalFlip, RandomRotation(rotation).
+
+    root: folder with `cifar-10-batches-py` or `cifar-100-python`; None looks for it. name: cifar10 or cifar100.
+    limit: only the first images, for smoke tests. verify: compare the files with the official MD5 sums.
 
     A batch is dict(inputs=float32 (N, 3, 32, 32), labels=int64 (N,)).
     """
 
     def __init__(
-        self, root: str | None = None, train: bool = True, limit: int | None = None, verify: bool = True
+        self,
+        root: str | None = None,
+        train: bool = True,
+        limit: int | None = None,
+        verify: bool = True,
+        name: str = "cifar10",
+        rotation: float = 0.0,
     ) -> None:
-        self.root = locate(root)
+        self.root = locate(root, name)
         self.train = train
         self.verify = verify
-        images, labels = load_arrays(self.root, train, verify)
+        self.rotation = rotation
+        images, labels, classes = load_arrays(self.root, train, verify, name)
         stored = torch.from_numpy(images[:limit])
         self.size = stored.shape[1]
         if train:
@@ -93,19 +142,24 @@ class CifarInMemory(Dataset[dict[str, Tensor]]):
         self.images = stored
         self.labels = torch.from_numpy(labels[:limit])
         # (pixel / 255 - mean) / std as one multiplication and one addition
-        self.scale = 1.0 / (255.0 * torch.tensor(STD))
-        self.shift = -torch.tensor(MEAN) / torch.tensor(STD)
-        self.metainfo = {"classes": CLASSES}
+        mean, std = torch.tensor(kind(name).mean), torch.tensor(kind(name).std)
+        self.scale = 1.0 / (255.0 * std)
+        self.shift = -mean / std
+        self.metainfo = {"classes": classes}
         self.set_epoch(0, 0)
 
     def set_epoch(self, seed: int, epoch: int) -> None:
-        """Draw this epoch's crop and flip of every image."""
+        """Draw this epoch's crop, flip and angle (degrees, counter-clockwise) of every image."""
         if not self.train:
             return
         generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 2 + 1)
         count = len(self)
         self.offsets = torch.randint(0, 2 * PADDING + 1, (2, count), generator=generator)
         self.flips = torch.randint(0, 2, (count,), generator=generator).bool()
+        if self.rotation:
+            drawn = torch.rand(count, generator=generator, dtype=torch.float64)
+            self.angles = (2 * drawn - 1) * self.rotation
+            self.coefficients = rotation_coefficients(self.angles, self.size)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -116,16 +170,23 @@ class CifarInMemory(Dataset[dict[str, Tensor]]):
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         chosen = torch.as_tensor(indices, dtype=torch.int64)
-        pixels = self._crops(chosen) if self.train else self.images[chosen]
+        pixels = self._augmented(chosen) if self.train else self.images[chosen]
         inputs = pixels.to(torch.float32).mul_(self.scale).add_(self.shift)
         return {"inputs": inputs.permute(0, 3, 1, 2), "labels": self.labels[chosen]}
 
-    def _crops(self, chosen: Tensor) -> Tensor:
+    def _augmented(self, chosen: Tensor) -> Tensor:
+        """Pixels (N, 32, 32, 3) uint8 of the chosen images after crop, flip and rotation, in one gather."""
         span = torch.arange(self.size)
-        columns = torch.where(self.flips[chosen][:, None], span.flip(0), span)
-        rows = self.offsets[0, chosen][:, None] + span
-        columns = self.offsets[1, chosen][:, None] + columns
-        return self.images[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
+        rows, columns = span[None, :, None], span[None, None, :]  # of the crop, for every pixel of the result
+        inside = None
+        if self.rotation:
+            rows, columns, inside = source_pixels(self.coefficients[:, chosen], self.size)
+        columns = torch.where(self.flips[chosen][:, None, None], self.size - 1 - columns, columns)
+        rows = self.offsets[0, chosen][:, None, None] + rows
+        columns = self.offsets[1, chosen][:, None, None] + columns
+        if inside is not None:  # (0, 0) of every padded image is black
+            rows, columns = rows.where(inside, 0), columns.where(inside, 0)
+        return self.images[chosen[:, None, None], rows, columns]
 
 
 def identity_collate(batch: dict[str, Tensor]) -> dict[str, Tensor]:

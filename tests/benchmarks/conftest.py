@@ -27,6 +27,28 @@ def write_cifar10(root, per_batch=16, test=24, seed=0):
     return root
 
 
+def write_cifar100(root, train=80, test=24, seed=0):
+    """The Python layout of CIFAR-100: coarse labels that are no function of the fine ones."""
+    draw = np.random.default_rng(seed)
+    palette = draw.integers(0, 256, (100, 3))
+    folder = root / "cifar-100-python"
+    folder.mkdir(parents=True)
+    for name, count in (("train", train), ("test", test)):
+        labels = [int(i % 100) for i in range(count)]
+        noise = draw.integers(-20, 21, (count, 3, 32, 32))
+        images = np.clip(palette[labels][:, :, None, None] + noise, 0, 255).astype(np.uint8)
+        content = {"data": images.reshape(count, -1), "fine_labels": labels, "coarse_labels": [0] * count}
+        (folder / name).write_bytes(pickle.dumps(content))
+    meta = {"fine_label_names": [f"class {i}" for i in range(100)], "coarse_label_names": ["all"]}
+    (folder / "meta").write_bytes(pickle.dumps(meta))
+    return root
+
+
+@pytest.fixture
+def cifar100(tmp_path):
+    return write_cifar100(tmp_path / "data")
+
+
 @pytest.fixture
 def cifar10(tmp_path):
     return write_cifar10(tmp_path / "data")

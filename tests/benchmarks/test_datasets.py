@@ -22,9 +22,10 @@ TRAINING = [f"data_batch_{i}" for i in range(1, 6)]
 
 
 def normalised(pixels):
-    return (torch.from_numpy(pixels.copy()).permute(2, 0, 1) / 255.0 - torch.tensor(cifar.MEAN)[:, None, None]) / (
-        torch.tensor(cifar.STD)[:, None, None]
-    )
+    return (
+        torch.from_numpy(pixels.copy()).permute(2, 0, 1) / 255.0
+        - torch.tensor(cifar.KINDS["cifar10"].mean)[:, None, None]
+    ) / (torch.tensor(cifar.KINDS["cifar10"].std)[:, None, None])
 
 
 def test_a_test_batch_is_the_normalised_images_in_order(cifar10):
