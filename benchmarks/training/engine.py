@@ -16,7 +16,7 @@ from mmengine.config import Config
 from rich.console import Console
 
 from benchmarks import environment, ledger
-from benchmarks.datasets import cifar
+from benchmarks.datasets import registry
 from benchmarks.errors import UserError
 from benchmarks.training.checkpoints import checkpoint_files, load_safely, load_strictly, network_weights
 from benchmarks.training.experiments import experiment
@@ -46,7 +46,7 @@ def prepare(
     if seed < 0:
         raise UserError(f"--seed {seed}: a seed is 0 or more")
     config = experiment(name)
-    root = cifar.locate(data)
+    root = registry.get(config.dataset.name).locate(data)
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         loader.dataset.root = root
     config.randomness = {"seed": seed}
@@ -188,7 +188,7 @@ def describe(config: Config, seed: int, runner: BenchmarkRunner) -> dict[str, An
     return {
         "dataset": {
             "name": config.dataset.name,
-            "checksum": cifar.checksum(test_data.root, verify),
+            "checksum": registry.get(config.dataset.name).checksum(test_data.root, verify),
             "splits": dict(sorted(splits.items(), reverse=True)),
         },
         "protocol": {key: config.protocol[key] for key in ("name", "proxy", "epochs", "description")},
