@@ -1,15 +1,27 @@
 """From an experiment's name to its config: `cifar10/proxy-10e/resnet56_cifar` is `cifar10/proxy_10e.py` + a model.
 
-A protocol is one file in `mmconfigs/cls/<data set>/`; every model of the catalogue that fits the data set's input and
-classes is an experiment of it, so families need no copies.
+A protocol is one file in `mmconfigs/cls/<data set>/`; every model of the catalogue that fits the data set's input is an
+experiment of it, so families need no copies. A file may also hold families of protocols, as data:
+
+    variants = {
+        "lambda0.01": dict(
+            description="weight of the masks' orthogonality 0.01 instead of 0.1",  # appended to the protocol's
+            changes={"custom_hooks.VersatileMaskHook.weight": 0.01},                # a hook is named by its type
+            models=["*_l_versatile_*"],                                             # optional: patterns
+        ),
+    }
+
+makes `paper-400e-lambda0.01` of `paper_400e.py`. `protocol.evaluate_only` marks a protocol that tests weights and trains
+none; `protocol.weights_of` names the protocol that trains them.
 """
 
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
@@ -18,15 +30,21 @@ from benchmarks.errors import UserError, did_you_mean
 CONFIGS = Path(__file__).resolve().parents[2] / "mmconfigs" / "cls"
 
 
+class _Source(NamedTuple):
+    """Where a protocol comes from: its file, and which of the file's variants it is, if any."""
+
+    path: Path
+    variant: str = ""
+
+
 def list_protocols() -> dict[str, Path]:
-    """Config files by "<data set>/<protocol>"."""
-    files = sorted(path for path in CONFIGS.glob("[!_]*/*.py") if not path.name.startswith("_"))
-    return {f"{path.parent.name}/{path.stem.replace('_', '-')}": path for path in files}
+    """Config files by "<data set>/<protocol>", variants included."""
+    return {name: source.path for name, source in _sources().items()}
 
 
 def list_experiments(pattern: str = "*") -> list[str]:
     """Names of all experiments that match a shell-style pattern, sorted."""
-    names = [f"{protocol}/{model}" for protocol in list_protocols() for model in _models_for(protocol)]
+    names = [f"{protocol}/{model}" for protocol in _sources(_folder_of(pattern)) for model in _models_for(protocol)]
     return sorted(fnmatch.filter(names, pattern))
 
 
@@ -34,7 +52,7 @@ def matching(pattern: str) -> list[str]:
     """As `list_experiments`; raises UserError, with the nearest names, if none matches."""
     names = list_experiments(pattern)
     if not names:
-        raise UserError(f"no experiment matches {pattern!r}{did_you_mean(pattern.strip('*?'), list_experiments())}")
+        raise UserError(f"no experiment matches {pattern!r}{_nearest(pattern.strip('*?'))}")
     return names
 
 
@@ -44,26 +62,98 @@ def experiment(name: str) -> Config:
     Beside the Runner's keys it has `experiment` (the name), `protocol` and `dataset`, which go into the ledger.
     """
     protocol, _, model = name.rpartition("/")
-    if protocol not in list_protocols() or model not in _models_for(protocol):
-        raise UserError(f"no experiment {name!r}{did_you_mean(name, list_experiments())}")
-    config = _protocol_config(protocol).copy()
-    config = Config(config._cfg_dict.to_dict(), filename=str(list_protocols()[protocol]))
+    sources = _sources(_folder_of(name))
+    if protocol not in sources or model not in _models_for(protocol):
+        raise UserError(f"no experiment {name!r}{_nearest(name)}")
+    config = Config(_protocol_config(protocol)._cfg_dict.to_dict(), filename=str(sources[protocol].path))
     config.experiment = name
     config.model.name = model
     return config
 
 
+def protocol(name: str) -> dict[str, Any]:
+    """What "<data set>/<protocol>" says of itself: name, proxy, epochs, description, evaluate_only, weights_of."""
+    if name not in _sources(_folder_of(name)):
+        raise UserError(f"no protocol {name!r}{did_you_mean(name, _sources())}")
+    own: dict[str, Any] = _protocol_config(name).protocol.to_dict()
+    return {"evaluate_only": False, "weights_of": "", **own}
+
+
+def _nearest(name: str) -> str:
+    """The nearest experiments; first the protocol is put right, since thousands of names differ in one letter."""
+    protocol, _, model = name.rpartition("/")
+    if protocol in _sources():
+        return did_you_mean(name, [f"{protocol}/{known}" for known in _models_for(protocol)])
+    near = [known for known in _sources() if did_you_mean(protocol, [known])]
+    return did_you_mean(name, [f"{known}/{other}" for known in near for other in _models_for(known)])
+
+
+def _folder_of(pattern: str) -> str:
+    """The data set of a pattern that names one; an empty string for all, so that others need not be read."""
+    folder = pattern.partition("/")[0]
+    return folder if (CONFIGS / folder).is_dir() else ""
+
+
+@cache
+def _sources(folder: str = "") -> dict[str, _Source]:
+    """All protocols of a data set, or of all of them."""
+    files = sorted(path for path in CONFIGS.glob(f"{folder or '[!_]*'}/*.py") if not path.name.startswith("_"))
+    found: dict[str, _Source] = {}
+    for path in files:
+        name = f"{path.parent.name}/{path.stem.replace('_', '-')}"
+        found[name] = _Source(path)
+        found.update({f"{name}-{suffix}": _Source(path, suffix) for suffix in _file(path).get("variants", {})})
+    return dict(sorted(found.items()))
+
+
+@cache
+def _file(path: Path) -> Config:
+    # What the configs import is imported by `benchmarks.training` already.
+    return Config.fromfile(path, import_custom_modules=False)
+
+
 @cache
 def _protocol_config(protocol: str) -> Config:
-    return Config.fromfile(list_protocols()[protocol])
+    source = _sources(_folder_of(protocol))[protocol]
+    content: dict[str, Any] = _file(source.path)._cfg_dict.to_dict()
+    variants = content.pop("variants", {})
+    if source.variant:
+        _vary(content, source.variant, variants[source.variant])
+    return Config(content, filename=str(source.path))
+
+
+def _vary(content: dict[str, Any], suffix: str, variant: Mapping[str, Any]) -> None:
+    """Make a variant out of its file's content, in place."""
+    own = content["protocol"]
+    own["name"] = f"{own['name']}-{suffix}"
+    own["description"] = f"{own['description']}; {variant['description']}"
+    if "models" in variant:
+        own["models"] = variant["models"]
+    for key, value in variant["changes"].items():
+        *parents, last = key.split(".")
+        place: Any = content
+        for step in parents:
+            place = _item(place, step) if isinstance(place, list) else place.setdefault(step, {})
+        place[last] = value
+
+
+def _item(items: list[Any], kind: str) -> Any:
+    """The member of a list of hooks or the like whose `type` is `kind`."""
+    (found,) = (item for item in items if item["type"] == kind)
+    return found
 
 
 @cache
 def _models_for(protocol: str) -> tuple[str, ...]:
-    """Models of the catalogue whose input and number of classes are the data set's."""
+    """Models of the catalogue that take the images and have classes, which any number may be, among the protocol's.
+
+    `dataset.trained_size` stands where networks are tested on images of another size than they are made for.
+    """
     import backbones
 
-    dataset: dict[str, Any] = _protocol_config(protocol).dataset
-    wanted = (tuple(dataset["input_size"]), dataset["num_classes"])
+    config = _protocol_config(protocol)
+    size = tuple(config.dataset.get("trained_size", config.dataset.input_size))
+    patterns = config.protocol.get("models", ["*"])
     specs = map(backbones.model_spec, backbones.list_models())
-    return tuple(spec.name for spec in specs if (tuple(spec.input_size), spec.num_classes) == wanted)
+    names = [spec.name for spec in specs if tuple(spec.input_size) == size and spec.num_classes > 0]
+    return tuple(name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))
