@@ -78,9 +78,11 @@ def load_arrays(root: str, train: bool, verify: bool = True, name: str = "cifar1
     try:
         data = reader(root, train=train, download=False)
     except (RuntimeError, OSError, EOFError, KeyError, ValueError) as error:
+        fetch = found.download.format(root=root)
         raise UserError(
-            f"{found.title} in {Path(root) / found.folder} is incomplete or its files "
-            f"differ from the official MD5 sums; remove that folder and fetch it again: {found.download.format(root=root)}"
+            f"{found.title} in {Path(root) / found.folder} is incomplete or its files differ from the official MD5 "
+            f"sums; "
+            f"remove that folder and fetch it again: {fetch}"
         ) from error
     return Split(np.ascontiguousarray(data.data), np.asarray(data.targets, dtype=np.int64), tuple(data.classes))
 

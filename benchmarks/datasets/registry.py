@@ -46,7 +46,6 @@ DATASETS = {info.name: info for info in _ALL}
 def get(name: str) -> DatasetInfo:
     """A data set by name. Raises UserError, with the nearest names, if there is none."""
     if name not in DATASETS:
-        raise UserError(
-            f"no data set {name!r}{did_you_mean(name, list(DATASETS)) or f'; there are {", ".join(DATASETS)}'}"
-        )
+        hint = did_you_mean(name, list(DATASETS)) or f"; there are {', '.join(DATASETS)}"
+        raise UserError(f"no data set {name!r}{hint}")
     return DATASETS[name]
