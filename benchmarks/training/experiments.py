@@ -11,8 +11,8 @@ experiment of it, so families need no copies. A file may also hold families of p
         ),
     }
 
-makes `paper-400e-lambda0.01` of `paper_400e.py`. `protocol.evaluate_only` marks a protocol that tests weights and trains
-none; `protocol.weights_of` names the protocol that trains them.
+makes `paper-400e-lambda0.01` of `paper_400e.py`. `protocol.evaluate_only` marks a protocol that tests weights and
+trains none; `protocol.weights_of` names the protocol that trains them.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def protocol(name: str) -> dict[str, Any]:
 
 def _nearest(name: str) -> str:
     """The nearest experiments; first the protocol is put right, since thousands of names differ in one letter."""
-    protocol, _, model = name.rpartition("/")
+    protocol = name.rpartition("/")[0]
     if protocol in _sources():
         return did_you_mean(name, [f"{protocol}/{known}" for known in _models_for(protocol)])
     near = [known for known in _sources() if did_you_mean(protocol, [known])]
@@ -117,6 +117,7 @@ def _protocol_config(protocol: str) -> Config:
     source = _sources(_folder_of(protocol))[protocol]
     content: dict[str, Any] = _file(source.path)._cfg_dict.to_dict()
     variants = content.pop("variants", {})
+    content = {key: value for key, value in content.items() if not key.startswith("_")}
     if source.variant:
         _vary(content, source.variant, variants[source.variant])
     return Config(content, filename=str(source.path))

@@ -42,6 +42,54 @@ def test_a_config_carries_its_names(protocol):
     assert experiments.experiment(f"{protocol}/resnet56_cifar").model.name == "resnet56_cifar"
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("s", [5, 10, 20])
+def test_figure_4b_sweeps_lambda(protocol, s):
+    plain = experiments.experiment(f"{protocol}/separate_l_versatile_resnet56_cifar_s{s}").to_dict()
+    for weight in (0.001, 0.01, 1, 10):
+        name = f"{protocol}-lambda{weight:g}/separate_l_versatile_resnet56_cifar_s{s}"
+        config = experiments.experiment(name).to_dict()
+        assert config["experiment"] == name
+        assert f"cifar10/{config['protocol']['name']}" == f"{protocol}-lambda{weight:g}"
+        assert config["protocol"]["description"].endswith(
+            f"orthogonality of the masks weighs {weight:g} instead of 0.1"
+        )
+        hooks = {hook["type"]: hook for hook in config["custom_hooks"]}
+        assert hooks["VersatileMaskHook"].pop("weight") == weight
+        expected = {hook["type"]: dict(hook) for hook in plain["custom_hooks"]}
+        assert expected["VersatileMaskHook"].pop("weight") == 0.1
+        assert hooks == expected
+        same = set(plain) - {"custom_hooks", "experiment", "protocol"}
+        assert {key: config[key] for key in same} == {key: plain[key] for key in same}
+
+
+def test_variants_of_masks_are_for_networks_whose_masks_learn():
+    names = experiments.list_experiments("cifar10/paper-400e-lambda0.01/*")
+    assert {"separate_l_versatile_resnet56_cifar_s20", "shared_l_versatile_resnet56_cifar_s2"} <= {
+        name.rpartition("/")[2] for name in names
+    }
+    assert not [name for name in names if name.endswith(("/resnet56_cifar", "_rand", "/s_versatile_resnet56_cifar"))]
+
+
+def test_faster_masks():
+    config = experiments.experiment("cifar10/proxy-10e-maskscale300-lambda0/separate_l_versatile_resnet56_cifar_s2")
+    (hook,) = (hook for hook in config.custom_hooks if hook.type == "VersatileMaskHook")
+    assert (hook.weight, hook.mask_lr_scale) == (0, 300)
+
+
+def test_a_protocol_says_what_it_is():
+    told = experiments.protocol("cifar10/proxy-10e")
+    assert (told["name"], told["proxy"], told["epochs"], told["evaluate_only"]) == ("proxy-10e", True, 10, False)
+    with pytest.raises(UserError, match=r"no protocol 'cifar10/proxy-10'; did you mean .*cifar10/proxy-10e"):
+        experiments.protocol("cifar10/proxy-10")
+
+
+def test_networks_of_cifar_fit_any_number_of_classes():
+    assert experiments.experiment("cifar100/paper-200e/sc_resnet56_cifar").model.num_classes == 100
+    assert experiments.experiment("cifar10/paper-400e/resnet50_cifar").model.num_classes == 10
+    assert not [name for name in experiments.list_experiments("cifar1*") if "vdsr" in name]
+
+
 def test_experiments_do_not_share_state():
     experiments.experiment("cifar10/smoke/resnet56_cifar").optim_wrapper.optimizer.lr = 99
     assert experiments.experiment("cifar10/smoke/resnet56_cifar").optim_wrapper.optimizer.lr != 99

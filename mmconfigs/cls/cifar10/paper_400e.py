@@ -9,7 +9,7 @@ Expected time:    about 17 hours on two CPU cores; well under an hour on a recen
 Expected metric:  top-1 accuracy on the 10,000 test images; Versatile Filters, Table 1
 """
 
-_base_ = ["../_base_/cifar10.py", "../_base_/runtime.py"]
+_base_ = ["../_base_/cifar10.py", "../_base_/runtime.py", "../_base_/mask_studies.py"]
 
 protocol = dict(
     name="paper-400e",

@@ -9,7 +9,7 @@ Expected time:    about 26 minutes on two CPU cores (bf16 instructions); with a 
 Expected metric:  top-1 accuracy on the 10,000 test images
 """
 
-_base_ = ["../_base_/cifar10.py", "../_base_/runtime.py"]
+_base_ = ["../_base_/cifar10.py", "../_base_/runtime.py", "../_base_/mask_studies.py"]
 
 protocol = dict(
     name="proxy-10e",
