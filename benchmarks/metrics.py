@@ -21,6 +21,7 @@ class Metric:
         run: The ledger's metric that holds it; empty for counted ones.
         complement: The value is 100 minus the ledger's.
         reduction: The value is by how many percent the count is below that of the column's baseline.
+        gain: What a gain is counted in; empty where no difference is taken (a latency is compared as a ratio).
     """
 
     label: str
@@ -29,6 +30,7 @@ class Metric:
     run: str = ""
     complement: bool = False
     reduction: bool = False
+    gain: str = ""
 
     def from_run(self, value: float) -> float:
         """Return this metric for the ledger's ``value``: itself, or 100 minus it for an error."""
@@ -49,17 +51,17 @@ METRICS: dict[str, Metric] = {
     "weight_bytes": Metric("storage of weights", noun="bytes", counted="weight_bytes"),
     "bit_ops": Metric("bit operations", noun="BitOps", counted="macs"),
     "params_reduction": Metric("reduction of parameters", counted="params", reduction=True),
-    "top1_error": Metric("top-1 error", run="top1_accuracy", complement=True),
-    "top5_error": Metric("top-5 error", run="top5_accuracy", complement=True),
-    "top1_accuracy": Metric("accuracy", run="top1_accuracy"),
-    "miou": Metric("mIoU", run="miou"),
-    "pixel_accuracy": Metric("pixel accuracy", run="pixel_accuracy"),
-    "map": Metric("mAP", run="map"),
-    "map50": Metric("mAP at IoU 0.5", run="map50"),
-    "map75": Metric("mAP at IoU 0.75", run="map75"),
-    "psnr": Metric("PSNR", run="psnr"),
-    "psnr_x2": Metric("PSNR of twofold enlargement", run="psnr_x2"),
-    "psnr_x4": Metric("PSNR of fourfold enlargement", run="psnr_x4"),
+    "top1_error": Metric("top-1 error", run="top1_accuracy", complement=True, gain="points"),
+    "top5_error": Metric("top-5 error", run="top5_accuracy", complement=True, gain="points"),
+    "top1_accuracy": Metric("accuracy", run="top1_accuracy", gain="points"),
+    "miou": Metric("mIoU", run="miou", gain="points"),
+    "pixel_accuracy": Metric("pixel accuracy", run="pixel_accuracy", gain="points"),
+    "map": Metric("mAP", run="map", gain="points"),
+    "map50": Metric("mAP at IoU 0.5", run="map50", gain="points"),
+    "map75": Metric("mAP at IoU 0.75", run="map75", gain="points"),
+    "psnr": Metric("PSNR", run="psnr", gain="dB"),
+    "psnr_x2": Metric("PSNR of twofold enlargement", run="psnr_x2", gain="dB"),
+    "psnr_x4": Metric("PSNR of fourfold enlargement", run="psnr_x4", gain="dB"),
     "latency": Metric("latency", run="latency"),
     "gpu_memory": Metric("GPU memory", run="gpu_memory"),
 }

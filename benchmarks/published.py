@@ -90,6 +90,8 @@ class Row(_Data):
         planned: Why the model cannot be built yet; ignored as soon as it can.
         ours: The row is ours and not the paper's, so it has no printed values.
         released: The authors released a checkpoint for this row's model.
+        baseline: The row (its key, or its label) that this row's gain is over, where it is not the row of the
+            baseline that the catalogue names for the model; see ``benchmarks.reports.claims``.
         attributes: Columns that describe the row and are no measurement (c - ĉ, g), as printed.
         values: Column id -> value as printed; "-" where the paper prints a dash.
     """
@@ -108,6 +110,7 @@ class Row(_Data):
     blocked: str = ""
     ours: bool = False
     released: bool = False
+    baseline: str = ""
     note: str = ""
     attributes: dict[str, str] = {}
     values: dict[str, str] = {}
@@ -169,8 +172,12 @@ class Table(_Data):
         _unique("column", ids)
         _unique("group", [group.id for group in self.groups])
         _unique("row", [row.name for row in self.rows])
+        names = [row.name for row in self.rows]
         for row in self.rows:
             self._check_row(row, ids)
+            if row.baseline and row.baseline not in names:
+                hint = did_you_mean(row.baseline, names) or _one_of(names)
+                raise ValueError(f"row {row.name!r}: no row {row.baseline!r} to be its baseline{hint}")
         if self.figure:
             for name in filter(None, (self.figure.x, self.figure.y, self.figure.size)):
                 _known_column("figure", name, ids)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter as Counted
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -26,7 +27,7 @@ from benchmarks.errors import UserError, did_you_mean
 from benchmarks.metrics import METRICS
 from benchmarks.published import CellData, Column, Row, Table
 from benchmarks.reports import costs
-from benchmarks.reports.sources import Counter, Run
+from benchmarks.reports.sources import Counter, Run, by_seed
 
 Status = Literal["counted", "measured", "evaluated", "proxy", "quoted", "open", "blocked"]
 STATUSES: dict[str, str] = {
@@ -46,7 +47,8 @@ class Cell:
     """One published value beside ours.
 
     ``ours`` and ``sd`` are at the printed scale; ``paper`` holds the printed digits, "-" or, for a row of ours,
-    nothing. ``rel_diff`` and ``agrees`` are None unless both values mean the same thing.
+    nothing. ``rel_diff`` and ``agrees`` are None unless both values mean the same thing. ``n`` counts seeds;
+    ``diverged`` counts the trainings of the same protocol that have no value because their loss was no number.
     """
 
     table: str
@@ -64,6 +66,7 @@ class Cell:
     protocol: str = ""
     epochs: int | None = None
     n: int | None = None
+    diverged: int = 0
     sources: tuple[str, ...] = ()
     reference: str = ""
     fill: str = ""
@@ -89,10 +92,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Report:
-    """A table and its cells, row by row in the order of the columns."""
+    """A table and its cells, row by row in the order of the columns; and all runs of its data set."""
 
     table: Table
     cells: tuple[Cell, ...]
+    runs: tuple[Run, ...] = ()
 
     def row(self, row: Row) -> tuple[Cell, ...]:
         """Return the cells of one row, in the order of the columns."""
@@ -116,7 +120,7 @@ def build(table: Table, counter: Counter, runs: Sequence[Run]) -> Report:
             cells += [_cell(table, row, column, counter, runs) for column in table.columns]
         except UserError as error:
             raise UserError(f"{table.file}: row {row.name!r}: {error}") from error
-    return Report(table, tuple(cells))
+    return Report(table, tuple(cells), tuple(run for run in runs if run.dataset == table.dataset))
 
 
 def unit_of(table: Table, row: Row, column: Column) -> str:
@@ -166,8 +170,10 @@ def _counted(base: Cell, table: Table, row: Row, column: Column, counter: Counte
 
 def _run(base: Cell, table: Table, row: Row, column: Column, counter: Counter, runs: Sequence[Run]) -> Cell:
     metric, protocol = METRICS[column.metric], row.protocol or table.protocol
-    mine = [r for r in runs if (r.dataset, r.model, r.metric) == (table.dataset, row.model, metric.run)]
+    own = [run for run in runs if (run.dataset, run.model) == (table.dataset, row.model)]
+    mine = [run for run in own if run.finished and run.metric == metric.run]
     trained = [run for run in mine if run.trained]
+    diverged = Counted(run.protocol for run in own if run.trained and run.status == "diverged")
     origins: tuple[tuple[Status, list[Run]], ...] = (
         ("measured", [run for run in trained if run.protocol == protocol and not run.proxy]),
         ("evaluated", [run for run in mine if row.released and not run.trained and run.protocol == costs.RELEASED]),
@@ -176,8 +182,9 @@ def _run(base: Cell, table: Table, row: Row, column: Column, counter: Counter, r
     )
     for status, found in origins:
         if found:
-            return _from_runs(replace(base, status=status), found, column, table.scale(row, column))
-    base = replace(base, protocol=protocol)
+            base = replace(base, status=status, diverged=diverged[found[0].protocol])
+            return _from_runs(base, found, column, table.scale(row, column))
+    base = replace(base, protocol=protocol, diverged=diverged[protocol])
     macs = None
     if _exists(row, counter):
         macs = counter(row.model, row.input or table.input, "conv-linear", row.classes or table.classes).macs
@@ -188,7 +195,7 @@ def _run(base: Cell, table: Table, row: Row, column: Column, counter: Counter, r
 
 
 def _from_runs(base: Cell, runs: list[Run], column: Column, scale: float) -> Cell:
-    values = [METRICS[column.metric].from_run(run.value) for run in runs]
+    values = [METRICS[column.metric].from_run(value) for value in by_seed(runs)]
     mean = digits.at_scale(round(statistics.fmean(values), 6), scale)
     sd = digits.at_scale(round(statistics.stdev(values), 6), scale) if len(values) > 1 else None
     cell = replace(
@@ -197,7 +204,7 @@ def _from_runs(base: Cell, runs: list[Run], column: Column, scale: float) -> Cel
         sd=sd,
         protocol=runs[0].protocol,
         epochs=runs[0].epochs,
-        n=len(runs),
+        n=len(values),
         sources=tuple(f"results/{run.path}" for run in runs),
     )
     return cell if base.status == "proxy" else _compared(cell)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from benchmarks.ledger import RunResult
 
 _TEST_SPLITS = ("test", "val")
 
@@ -79,8 +81,27 @@ class ComplexityCounter:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """What a reader needs to trust a run or to repeat it.
+
+    ``dirty``: whether tracked files differed from ``commit``; None where that is not known. ``finished`` is a date.
+    """
+
+    commit: str
+    dirty: bool | None
+    device: str
+    versions: str
+    precision: str
+    wall_time_s: float
+    finished: str
+
+
+@dataclass(frozen=True)
 class Run:
-    """One metric of one finished run, as the ledger's frame holds it."""
+    """One metric of one run in the ledger.
+
+    A run that did not finish is one ``Run`` without a metric, whose ``value`` is no number: reports name it.
+    """
 
     dataset: str
     protocol: str
@@ -92,31 +113,50 @@ class Run:
     value: float
     epochs: int
     path: str
+    status: str = "finished"
+    provenance: Provenance | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it came to its end with a number."""
+        return self.status == "finished"
 
 
-def runs_of(frame: pd.DataFrame) -> list[Run]:
-    """Return the finished runs of a ledger frame, in a fixed order; training-set metrics are left out."""
-    rows: list[dict[str, Any]] = [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
-    runs = [
-        Run(
-            dataset=str(row["dataset"]),
-            protocol=str(row["protocol"]),
-            proxy=bool(row["proxy"]),
-            trained=row["origin"] == "train",
-            model=str(row["model"]),
-            seed=int(row["seed"]),
-            metric=str(row["metric"]),
-            value=float(row["value"]),
-            epochs=int(row["epochs"]),
-            path=str(row["path"]),
+def runs_of(results: Iterable[tuple[str, RunResult]]) -> list[Run]:
+    """Return the runs of a ledger, given as (path, result), in a fixed order.
+
+    A finished run gives one for each metric of a test split, another one without a metric.
+    """
+    runs = []
+    for path, result in results:
+        common = Run(
+            dataset=result.dataset.name,
+            protocol=result.protocol.name,
+            proxy=result.protocol.proxy,
+            trained=result.origin == "train",
+            model=result.model,
+            seed=result.seed,
+            metric="",
+            value=math.nan,
+            epochs=result.epochs_done,
+            path=path,
+            status=result.status,
+            provenance=_provenance(result),
         )
-        for row in rows
-        if row["status"] == "finished" and row["split"] in _TEST_SPLITS
-    ]
+        if result.status != "finished":
+            runs.append(common)
+            continue
+        tested = (metric for metric in result.metrics if metric.split in _TEST_SPLITS)
+        runs += [replace(common, metric=metric.name, value=metric.value) for metric in tested]
     return sorted(runs, key=lambda run: (run.path, run.metric))
 
 
-def ledger_runs(results: Path | None, warn: Callable[[str], None]) -> Sequence[Run]:
+def ledger_runs(results: Path | None, warn: Callable[[str], None]) -> list[Run]:
+    """Read the runs under ``results``; see :func:`ledger_results`."""
+    return runs_of(ledger_results(results, warn))
+
+
+def ledger_results(results: Path | None, warn: Callable[[str], None]) -> list[tuple[str, RunResult]]:
     """Read the ledger under ``results`` (its usual place if None); broken files go to ``warn`` as one line each.
 
     Raises:
@@ -128,7 +168,32 @@ def ledger_runs(results: Path | None, warn: Callable[[str], None]) -> Sequence[R
         raise UserError(f"no folder {results} with results")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        frame = ledger.load(results)
+        found = ledger.runs(results)
     for warning in caught:
         warn(str(warning.message))
-    return runs_of(frame)
+    return found
+
+
+def by_seed(runs: Iterable[Run]) -> list[float]:
+    """Return one value a seed, in the seeds' order: the mean where a seed was run more than once.
+
+    A second run of a seed is hardly another sample, and no run may be chosen from several.
+    """
+    values: dict[int, list[float]] = {}
+    for run in runs:
+        values.setdefault(run.seed, []).append(run.value)
+    return [statistics.fmean(values[seed]) for seed in sorted(values)]
+
+
+def _provenance(result: RunResult) -> Provenance:
+    environment = result.environment
+    threads = f", {environment.cpu_threads} thread{'s' * (environment.cpu_threads > 1)}"
+    return Provenance(
+        commit=result.git.commit or "",
+        dirty=result.git.dirty,
+        device=environment.gpu or f"{environment.cpu}{threads}",
+        versions=f"Python {environment.python}, torch {environment.torch}, mmengine {environment.mmengine}",
+        precision=environment.precision or "",
+        wall_time_s=result.wall_time_s,
+        finished=result.finished_at.date().isoformat(),
+    )

@@ -30,14 +30,19 @@ def places(report: Report, cell: Cell) -> int:
 def ours(report: Report, cell: Cell) -> str:
     """Return our value with what qualifies it, or the status where we have none."""
     if cell.ours is None:
-        return cell.status
+        return f"{cell.status} ({diverged(cell)})" if cell.diverged else cell.status
     text = digits.show(cell.ours, places(report, cell))
     if cell.sd is not None:
         text += f" ± {digits.show(cell.sd, places(report, cell))}"
     if cell.status == "counted":
         return text
-    runs = f"n={cell.n}"
+    runs = "; ".join(filter(None, (f"n={cell.n}", diverged(cell))))
     return f"{text} ({cell.protocol}, {runs})" if cell.status != "measured" else f"{text} ({runs})"
+
+
+def diverged(cell: Cell) -> str:
+    """Return ``1 of 3 diverged``; empty where every training came to its end."""
+    return f"{cell.diverged} of {cell.diverged + (cell.n or 0)} diverged" if cell.diverged else ""
 
 
 def verdict(cell: Cell) -> str:
@@ -140,7 +145,9 @@ def note(cell: Cell) -> str:
     proxy = f"{cell.epochs} epochs" if cell.epochs is not None else ""
     spread = f"standard deviation {digits.show_exact(cell.sd)}" if cell.sd is not None else ""
     return "; ".join(
-        part.rstrip(".") for part in (cell.explanation, cell.note, cell.reason, cell.fill, proxy, spread) if part
+        part.rstrip(".")
+        for part in (cell.explanation, cell.note, cell.reason, cell.fill, proxy, spread, diverged(cell))
+        if part
     )
 
 

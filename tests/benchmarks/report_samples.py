@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import yaml
 
+from benchmarks import ledger
 from benchmarks.errors import UserError
-from benchmarks.reports.sources import Run
+from benchmarks.reports.sources import Provenance, Run
 
 PAPER = {
     "short": "Sample",
@@ -106,8 +108,19 @@ class SampleCounter:
         return list(self.KNOWN)
 
 
+PROVENANCE = Provenance(
+    commit="0123456789abcdef0123456789abcdef01234567",
+    dirty=False,
+    device="A processor, 2 threads",
+    versions="Python 3.11.7, torch 2.6.0, mmengine 0.10.12",
+    precision="bfloat16 autocast",
+    wall_time_s=5400.0,
+    finished="2026-01-02",
+)
+
+
 def run(
-    model: str, value: float, protocol: str = "paper-400e", *, seed: int = 0, epochs: int = 400, **more: object
+    model: str, value: float = 0.0, protocol: str = "paper-400e", *, seed: int = 0, epochs: int = 400, **more: object
 ) -> Run:
     """Return a finished run's top-1 accuracy."""
     fields = {
@@ -121,6 +134,7 @@ def run(
         "value": value,
         "epochs": epochs,
         "path": f"cifar10/{protocol}/{model}/seed{seed}-x.json",
+        "provenance": PROVENANCE,
     }
     return Run(**(fields | more))  # type: ignore[arg-type]
 
@@ -132,3 +146,31 @@ RUNS = [
     run("small", 88.25, "proxy-10e", epochs=10),
     run("tested", 92.81, "released", epochs=0),
 ]
+
+
+def result(
+    model: str = "base", seed: int = 0, metrics: Sequence[tuple[str, float]] = (("test", 88.0),), **more: object
+) -> ledger.RunResult:
+    """Return a result of two epochs; ``metrics`` are top-1 accuracies by split."""
+    content = {
+        "run_id": "20260101T000000Z-abc123",
+        "dataset": {"name": "cifar10", "checksum": "sha256:" + "0" * 64, "splits": {"train": 50000, "test": 10000}},
+        "protocol": {"name": "proxy-2e", "proxy": True, "epochs": 2, "description": "two epochs"},
+        "model": model,
+        "input_size": [3, 32, 32],
+        "num_classes": 10,
+        "seed": seed,
+        "status": "finished",
+        "metrics": [{"name": "top1_accuracy", "value": value, "unit": "%", "split": split} for split, value in metrics],
+        "epochs_done": 2,
+        "wall_time_s": 12.5,
+        "started_at": "2026-01-01T23:59:48Z",
+        "finished_at": "2026-01-02T00:00:00Z",
+        "environment": {
+            "python": "3.11.7", "torch": "2.6.0", "torchvision": "0.21.0", "mmengine": "0.10.12", "slimbench": "0.1.0",
+            "platform": "Linux x86_64", "cpu": "A processor", "cpu_threads": 2,
+        },
+        "git": {"commit": "a" * 40, "dirty": False},
+        "curves": {"epoch": [1, 2], "train_loss": [1.5, 0.5], "top1_accuracy": [70.0, 88.0]},
+    }  # fmt: skip
+    return ledger.RunResult.model_validate(content | more)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 import pytest
@@ -7,7 +8,7 @@ import report_samples as samples
 
 from benchmarks.errors import UserError
 from benchmarks.published import load_table
-from benchmarks.reports import cells, costs
+from benchmarks.reports import cells, costs, text
 from benchmarks.reports.sources import runs_of
 from benchmarks.reports.summary import summarize
 
@@ -186,23 +187,38 @@ def test_the_cost_rule_gives_what_its_basis_was_measured_at():
     assert seconds == pytest.approx(400 * 150, rel=0.02)
 
 
-def test_only_finished_runs_and_their_test_metrics_leave_the_ledger():
-    pandas = pytest.importorskip("pandas")
-    base = {
-        "dataset": "cifar10",
-        "protocol": "proxy-10e",
-        "proxy": True,
-        "model": "m",
-        "seed": 0,
-        "metric": "top1_accuracy",
-        "value": 80.0,
-        "epochs": 10,
-        "path": "b.json",
-        "status": "finished",
-        "split": "test",
-        "origin": "train",
-    }
-    frame = pandas.DataFrame(
-        [base, base | {"status": "diverged"}, base | {"split": "train"}, base | {"path": "a.json", "split": "val"}]
+def test_a_seed_that_was_run_twice_counts_once_with_its_mean(tmp_path):
+    runs = [samples.run("base", 93.0), samples.run("base", 94.0), samples.run("base", 93.9, seed=1)]
+    measured = cell(build(tmp_path, runs=runs), "Baseline", "error")
+    assert (measured.n, float(measured.ours)) == (2, pytest.approx(6.3))
+
+
+def test_a_diverged_run_is_told_beside_the_mean_and_where_there_is_none(tmp_path):
+    lost = {"status": "diverged", "metric": "", "value": math.nan}
+    runs = [*samples.RUNS, samples.run("base", seed=2, **lost), samples.run("odd", **lost)]
+    report = build(tmp_path, runs=runs)
+    measured, nothing = cell(report, "Baseline", "error"), cell(report, "Odd", "error")
+    assert (measured.n, measured.diverged, measured.ours) == (2, 1, Decimal("6.4"))
+    assert text.ours(report, measured) == "6.40 ± 0.28 (n=2; 1 of 3 diverged)"
+    assert text.ours(report, nothing) == "open (1 of 1 diverged)"
+    assert "1 of 3 diverged" in text.note(measured)
+    # A proxy says nothing of the paper's protocol, and its divergence neither.
+    assert cell(report, "S_1 (32×4d)", "error").diverged == 0
+
+
+def test_finished_runs_leave_the_ledger_with_their_test_metrics_and_others_without_any():
+    found = runs_of(
+        [
+            ("c.json", samples.result(metrics=(("train", 99.0),))),
+            ("b.json", samples.result(metrics=(("test", 80.0), ("train", 99.0)))),
+            ("a.json", samples.result(status="diverged", metrics=())),
+        ]
     )
-    assert [run.path for run in runs_of(frame)] == ["a.json", "b.json"]
+    assert [(run.path, run.metric, run.status) for run in found] == [
+        ("a.json", "", "diverged"),
+        ("b.json", "top1_accuracy", "finished"),
+    ]
+    assert math.isnan(found[0].value)
+    assert found[1].value == 80.0
+    assert found[1].provenance.finished == "2026-01-02"
+    assert found[1].provenance.device == "A processor, 2 threads"
