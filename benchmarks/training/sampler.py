@@ -57,4 +57,4 @@ class EpochSampler(DefaultSampler):
         together = self.batch_size * self.world_size
         images = min(together, len(self.dataset) - step * together)
         mine = max(0, -((self.rank - images) // self.world_size))
-        return mine * self.world_size / images
+        return float(mine * self.world_size / images)
