@@ -17,15 +17,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from mmengine.device import get_device
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import datasets as torchvision_datasets
 
 from benchmarks.datasets.locate import find_root
-from benchmarks.datasets.rotation import rotation_coefficients, source_pixels
+from benchmarks.datasets.pixels import PADDING, crop, flip, pad, rotate, rotation_coefficients
 from benchmarks.errors import UserError, did_you_mean
 
-PADDING = 4
+WHOLE_EPOCH_CHUNK = 10_000  # images that a GPU augments at a time
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,7 @@ def load_arrays(root: str, train: bool, verify: bool = True, name: str = "cifar1
         fetch = found.download.format(root=root)
         raise UserError(
             f"{found.title} in {Path(root) / found.folder} is incomplete or its files differ from the official MD5 "
-            f"sums; "
-            f"remove that folder and fetch it again: {fetch}"
+            f"sums; remove that folder and fetch it again: {fetch}"
         ) from error
     return Split(np.ascontiguousarray(data.data), np.asarray(data.targets, dtype=np.int64), tuple(data.classes))
 
@@ -119,8 +119,11 @@ class CifarInMemory(Dataset[dict[str, Tensor]]):
 
     root: folder with `cifar-10-batches-py` or `cifar-100-python`; None looks for it. name: cifar10 or cifar100.
     limit: only the first images, for smoke tests. verify: compare the files with the official MD5 sums.
+    device: where the images live and batches are made ("cpu", "cuda", ...); "auto" takes the GPU if there is one. A
+    GPU augments a whole epoch when its first batch is asked for; a batch is then one gather, without waiting for the
+    GPU. Its pixels are those of a CPU to the bit, since they are moved and never computed.
 
-    A batch is dict(inputs=float32 (N, 3, 32, 32), labels=int64 (N,)).
+    A batch is dict(inputs=float32 (N, 3, 32, 32), labels=int64 (N,)), on the device.
     """
 
     def __init__(
@@ -131,29 +134,31 @@ class CifarInMemory(Dataset[dict[str, Tensor]]):
         verify: bool = True,
         name: str = "cifar10",
         rotation: float = 0.0,
+        device: str = "cpu",
     ) -> None:
         self.root = locate(root, name)
         self.train = train
         self.verify = verify
         self.rotation = rotation
+        self.device = torch.device(get_device() if device == "auto" else device)
+        self.whole_epochs = train and self.device.type != "cpu"
         images, labels, classes = load_arrays(self.root, train, verify, name)
         stored = torch.from_numpy(images[:limit])
         self.size = stored.shape[1]
-        if train:
-            stored = torch.nn.functional.pad(stored, (0, 0, PADDING, PADDING, PADDING, PADDING))
-        self.images = stored
-        self.labels = torch.from_numpy(labels[:limit])
-        # (pixel / 255 - mean) / std as one multiplication and one addition
+        self.images = (pad(stored) if train else stored).to(self.device)
+        self.labels = torch.from_numpy(labels[:limit]).to(self.device)
+        # (pixel / 255 - mean) / std as one multiplication and one addition, for the values of an image one by one
         mean, std = torch.tensor(kind(name).mean), torch.tensor(kind(name).std)
-        self.scale = 1.0 / (255.0 * std)
-        self.shift = -mean / std
+        self.scale = (1.0 / (255.0 * std)).repeat(self.size**2).to(self.device)
+        self.shift = (-mean / std).repeat(self.size**2).to(self.device)
         self.metainfo = {"classes": classes}
         self.set_epoch(0, 0)
 
     def set_epoch(self, seed: int, epoch: int) -> None:
-        """Draw this epoch's crop, flip and angle (degrees, counter-clockwise) of every image."""
+        """Draw this epoch's crop, flip and angle (degrees, counter-clockwise) of every image, on the CPU."""
         if not self.train:
             return
+        self._epoch: Tensor | None = None
         generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 2 + 1)
         count = len(self)
         self.offsets = torch.randint(0, 2 * PADDING + 1, (2, count), generator=generator)
@@ -161,7 +166,6 @@ class CifarInMemory(Dataset[dict[str, Tensor]]):
         if self.rotation:
             drawn = torch.rand(count, generator=generator, dtype=torch.float64)
             self.angles = (2 * drawn - 1) * self.rotation
-            self.coefficients = rotation_coefficients(self.angles, self.size)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -172,23 +176,33 @@ class CifarInMemory(Dataset[dict[str, Tensor]]):
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
         chosen = torch.as_tensor(indices, dtype=torch.int64)
-        pixels = self._augmented(chosen) if self.train else self.images[chosen]
-        inputs = pixels.to(torch.float32).mul_(self.scale).add_(self.shift)
-        return {"inputs": inputs.permute(0, 3, 1, 2), "labels": self.labels[chosen]}
+        # Only from pinned memory is a copy to the GPU not waited for.
+        there = (chosen.pin_memory() if self.device.type == "cuda" else chosen).to(self.device, non_blocking=True)
+        if not self.train:
+            pixels = self.images[there]
+        elif self.whole_epochs:
+            pixels = self._whole_epoch()[there]
+        else:
+            pixels = self._augmented(chosen)
+        inputs = pixels.view(len(chosen), -1).to(torch.float32).mul_(self.scale).add_(self.shift)
+        return {"inputs": inputs.view(pixels.shape).permute(0, 3, 1, 2), "labels": self.labels[there]}
+
+    def _whole_epoch(self) -> Tensor:
+        """All training images as they are seen in this epoch, (N, 32, 32, 3) uint8."""
+        if self._epoch is None:
+            starts = range(0, len(self), WHOLE_EPOCH_CHUNK)
+            parts = (torch.arange(start, min(start + WHOLE_EPOCH_CHUNK, len(self))) for start in starts)
+            self._epoch = torch.cat([self._augmented(part) for part in parts])
+        return self._epoch
 
     def _augmented(self, chosen: Tensor) -> Tensor:
-        """Pixels (N, 32, 32, 3) uint8 of the chosen images after crop, flip and rotation, in one gather."""
-        span = torch.arange(self.size)
-        rows, columns = span[None, :, None], span[None, None, :]  # of the crop, for every pixel of the result
-        inside = None
-        if self.rotation:
-            rows, columns, inside = source_pixels(self.coefficients[:, chosen], self.size)
-        columns = torch.where(self.flips[chosen][:, None, None], self.size - 1 - columns, columns)
-        rows = self.offsets[0, chosen][:, None, None] + rows
-        columns = self.offsets[1, chosen][:, None, None] + columns
-        if inside is not None:  # (0, 0) of every padded image is black
-            rows, columns = rows.where(inside, 0), columns.where(inside, 0)
-        return self.images[chosen[:, None, None], rows, columns]
+        """The images at these indices, which are on the CPU, after crop, flip and rotation, on the device."""
+        top, left = self.offsets[:, chosen].to(self.device)
+        pixels = crop(self.images, chosen.to(self.device), top, left)
+        pixels = flip(pixels, self.flips[chosen].to(self.device))
+        if not self.rotation:
+            return pixels
+        return rotate(pixels, rotation_coefficients(self.angles[chosen], self.size).to(self.device))
 
 
 def identity_collate(batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ class DatasetInfo:
 
     locate: from the folder the user named (or None) to the root that holds the data set; UserError if none does.
     checksum: from the root and `verify` to "sha256:..." over what the networks see.
+    on_device: the data set class takes `device` and hands out batches that lie there.
     """
 
     name: str
@@ -24,6 +25,7 @@ class DatasetInfo:
     description: str
     locate: Callable[[str | os.PathLike[str] | None], str]
     checksum: Callable[[str, bool], str]
+    on_device: bool = False
 
 
 def _cifar(name: str, description: str) -> DatasetInfo:
@@ -33,6 +35,7 @@ def _cifar(name: str, description: str) -> DatasetInfo:
         description,
         locate=partial(cifar.locate, name=name),
         checksum=partial(cifar.checksum, name=name),
+        on_device=True,
     )
 
 

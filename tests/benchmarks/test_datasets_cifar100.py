@@ -46,6 +46,22 @@ def test_crop_flip_and_rotation_are_torchvisions_in_its_order(cifar100):
         assert np.array_equal(result, np.asarray(image)), index
 
 
+@pytest.mark.parametrize("chunk", [7, 10_000])
+def test_a_whole_epoch_at_once_as_on_a_gpu_gives_the_same_batches(cifar100, monkeypatch, chunk):
+    monkeypatch.setattr(cifar, "WHOLE_EPOCH_CHUNK", chunk)
+    batchwise, whole = (
+        cifar.CifarInMemory(str(cifar100), verify=False, name="cifar100", rotation=15) for _ in range(2)
+    )
+    whole.whole_epochs = True
+    for epoch in (1, 2):
+        for data in (batchwise, whole):
+            data.set_epoch(seed=5, epoch=epoch)
+        for indices in ([79, 0, 41], [3]):
+            first, second = batchwise.__getitems__(indices), whole.__getitems__(indices)
+            assert torch.equal(first["inputs"], second["inputs"])
+            assert torch.equal(first["labels"], second["labels"])
+
+
 def test_angles_are_uniform_and_change_nothing_else(cifar100):
     plain = cifar.CifarInMemory(str(cifar100), verify=False, name="cifar100")
     turned = cifar.CifarInMemory(str(cifar100), verify=False, name="cifar100", rotation=15)

@@ -4,14 +4,14 @@ custom_imports = dict(imports=["benchmarks.training"], allow_failed_imports=Fals
 dataset = dict(name="cifar10", input_size=(3, 32, 32), num_classes=10)
 
 train_dataloader = dict(
-    dataset=dict(type="CifarInMemory", train=True),
+    dataset=dict(type="CifarInMemory", train=True, device="auto"),
     sampler=dict(type="EpochSampler", shuffle=True),
     collate_fn=dict(type="identity_collate"),
     batch_size=128,
     num_workers=0,
 )
 val_dataloader = dict(
-    dataset=dict(type="CifarInMemory", train=False),
+    dataset=dict(type="CifarInMemory", train=False, device="auto"),
     sampler=dict(type="EpochSampler", shuffle=False, round_up=False),
     collate_fn=dict(type="identity_collate"),
     batch_size=250,
