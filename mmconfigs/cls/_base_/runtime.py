@@ -8,6 +8,7 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type="VersatileMaskHook", weight=0.1, mask_lr_scale=30.0),
+    dict(type="DistributedHook"),
     dict(type="StopOnDivergenceHook"),
     dict(type="CurveHook"),
 ]
