@@ -1,0 +1,252 @@
+"""What is missing: from the published tables, the ledger and the work folder to the experiments that lack seeds.
+
+A table's cell that only a run can fill names an experiment, and one experiment may serve many cells. An experiment is
+missing while the ledger lacks a wanted seed of it; a diverged run is a result and counts as there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks import ledger
+from benchmarks.errors import UserError, did_you_mean
+from benchmarks.metrics import METRICS
+from benchmarks.published import Row, Table, load_table, select_tables
+from benchmarks.reports import cells
+from benchmarks.reports.sources import ComplexityCounter, ledger_runs
+from benchmarks.training import experiments
+from benchmarks.training.order import Estimate, Experiment, Run, Use, best_first
+
+DEFAULT_SEEDS = (0, 1, 2)
+FAILURE = "failed.txt"
+# Measured by other verbs; no training fills them.
+_NOT_TRAINED = {"latency", "gpu_memory"}
+# "evaluated" cells have the authors' weights behind them, "quoted" and "blocked" ones cannot be filled at all.
+_FILLABLE = {"open", "proxy", "measured"}
+
+Estimator = Callable[[Experiment], Estimate | None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do and what cannot be done here.
+
+    experiments: those that lack seeds and whose data are here. runs: their missing runs, best first.
+    without_data: those whose data set is not here. data: for each such data set, how it is fetched.
+    not_configured: "<data set>/<protocol>" without a config -> published cells that wait for it.
+    test_only: experiments that train nothing (`protocol.evaluate_only`); `slimbench test` fills them.
+    """
+
+    experiments: tuple[Experiment, ...]
+    runs: tuple[Run, ...]
+    without_data: tuple[Experiment, ...] = ()
+    data: tuple[tuple[str, str], ...] = ()
+    not_configured: tuple[tuple[str, int], ...] = ()
+    test_only: tuple[Experiment, ...] = ()
+
+
+def plan(
+    tables: Sequence[str] = ("all",),
+    *,
+    protocol: str | None = None,
+    seeds: Sequence[int] = DEFAULT_SEEDS,
+    estimate: Estimator = lambda _: None,
+    data: Path | None = None,
+    results: Path | None = None,
+    papers: Path | None = None,
+    work_root: Path = Path("work_dirs"),
+    warn: Callable[[str], None] = lambda _: None,
+) -> Plan:
+    """List what the tables (patterns of `select_tables`) lack, best first.
+
+    protocol: plan this protocol, usually a shortened one, for the tables' models in place of the tables' own.
+    Raises UserError: an unknown table, a broken table file, a protocol that no data set of the tables has.
+    """
+    loaded = [load_table(name, papers) for name in select_tables(tables, papers)]
+    named = list(_named(loaded, protocol, results, warn))
+    if protocol is not None:
+        _check_protocol(protocol, loaded)
+    there = done_seeds(results, warn)
+    wanted = tuple(dict.fromkeys(seeds))
+    known = set(experiments.list_experiments())
+    lacking, not_configured = [], dict[str, int]()
+    for name, uses, baseline in _by_experiment(named):
+        if name not in known:
+            family = name.rpartition("/")[0]
+            not_configured[family] = not_configured.get(family, 0) + sum(use.cells for use in uses)
+            continue
+        begun, failed = work_in_progress(work_root, name, wanted)
+        epochs, done = int(experiments.experiment(name).protocol.epochs), there.get(name, frozenset())
+        found = Experiment(name, uses, baseline, epochs, wanted, done, begun, failed)
+        if found.missing:
+            lacking.append(found)
+    messages = {name: missing_data(name, data) for name in sorted({_dataset(item) for item in lacking})}
+    trained = [item for item in lacking if not _test_only(item)]
+    ready = [replace(item, estimate=estimate(item)) for item in trained if not messages[_dataset(item)]]
+    without = [replace(item, estimate=estimate(item)) for item in trained if messages[_dataset(item)]]
+    runs = best_first(ready)
+    return Plan(
+        experiments=tuple(dict.fromkeys(run.experiment for run in runs)),
+        runs=tuple(runs),
+        without_data=tuple(dict.fromkeys(run.experiment for run in best_first(without))),
+        data=tuple((name, message) for name, message in messages.items() if message),
+        not_configured=tuple(sorted(not_configured.items())),
+        test_only=tuple(item for item in lacking if _test_only(item)),
+    )
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Seeds from "0,1,2", "0-2" or both. Raises UserError."""
+    seeds: list[int] = []
+    for part in text.replace(" ", "").split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+            raise UserError(f"--seeds {text!r}: seeds are numbers from 0 and ranges, such as 0,1,2 or 0-4")
+        seeds += range(int(first), int(last or first) + 1)
+    return tuple(dict.fromkeys(seeds))
+
+
+def work_folder(name: str, seed: int, work_root: Path = Path("work_dirs")) -> Path:
+    """Where the engine keeps checkpoints and logs of a run."""
+    return work_root / name / f"seed{seed}"
+
+
+def work_in_progress(
+    work_root: Path, name: str, seeds: Iterable[int]
+) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, str], ...]]:
+    """(seed, whole epochs done) of runs with a checkpoint, and (seed, error) of runs that failed when last tried."""
+    begun, failed = [], []
+    for seed in seeds:
+        folder = work_folder(name, seed, work_root)
+        numbers = [path.stem.split("_")[1] for path in folder.glob("epoch_*.pth")]
+        epochs = [int(number) for number in numbers if number.isdigit()]
+        if epochs:
+            begun.append((seed, max(epochs)))
+        if (folder / FAILURE).is_file():
+            failed.append((seed, (folder / FAILURE).read_text(encoding="utf-8").strip()))
+    return tuple(begun), tuple(failed)
+
+
+def remember_failure(folder: Path, message: str | None) -> None:
+    """Note beside a run's checkpoints why it failed, so that the next plan puts it last; None forgets it."""
+    if message is None:
+        (folder / FAILURE).unlink(missing_ok=True)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FAILURE).write_text(" ".join(message.split()) + "\n", encoding="utf-8")
+
+
+def done_seeds(results: Path | None, warn: Callable[[str], None] = lambda _: None) -> dict[str, frozenset[int]]:
+    """From an experiment to the seeds of its trained runs in the ledger that finished or diverged."""
+    import warnings
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = ledger.runs(results)
+    for warning in caught:
+        warn(str(warning.message))
+    seeds: dict[str, set[int]] = {}
+    for _, run in found:
+        if run.origin == "train" and run.status in {"finished", "diverged"}:
+            seeds.setdefault(run.identity, set()).add(run.seed)
+    return {name: frozenset(there) for name, there in seeds.items()}
+
+
+def missing_data(dataset: str, data: Path | None) -> str:
+    """Why a data set cannot be used and what fetches it; empty if it is here."""
+    from benchmarks.datasets import registry
+
+    try:
+        registry.get(dataset).locate(data)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+class _NoCounts:
+    """Stands in for the counts of any model: which cells need a run does not depend on them."""
+
+    params = macs = mul = add = weight_bytes = 1
+
+
+class _NoCounter:
+    """A counter that counts nothing, so that the join of the reports tells the cells' statuses at once."""
+
+    def __init__(self) -> None:
+        self._models = ComplexityCounter().models()
+
+    def __call__(self, model: str, input_size: str, convention: str, classes: int | None) -> Any:
+        return _NoCounts()
+
+    def models(self) -> Sequence[str]:
+        return self._models
+
+
+def _named(
+    tables: Iterable[Table], protocol: str | None, results: Path | None, warn: Callable[[str], None]
+) -> Iterable[tuple[str, Use, str]]:
+    """Experiment, the row it fills and the experiment of that row's baseline, for all rows that a run can fill."""
+    counter, runs = _NoCounter(), ledger_runs(results, warn)
+    for table in tables:
+        report = cells.build(table, counter, runs)
+        for row in table.rows:
+            # As in the reports: a row with a protocol of its own is there for what that protocol changes.
+            if row.model not in counter.models() or (protocol and row.protocol):
+                continue
+            trained = [cell for cell in report.row(row) if METRICS[cell.metric].run not in {"", *_NOT_TRAINED}]
+            fillable = _FILLABLE | ({"evaluated"} if protocol else set())
+            count = sum(cell.status in fillable for cell in trained)
+            if count:
+                chosen = protocol or row.protocol or table.protocol
+                base = baseline_of(table, row)
+                yield (
+                    ledger.identity(table.dataset, chosen, row.model),
+                    Use(table.name, row.name, row.kind, count),
+                    ledger.identity(table.dataset, chosen, base.model) if base else "",
+                )
+
+
+def baseline_of(table: Table, row: Row) -> Row | None:
+    """The baseline that a row is compared with: the nearest above it in its group, else in the table, else any."""
+    if row.kind == "baseline":
+        return row
+    above = table.rows[: table.rows.index(row)]
+    choices = (
+        [other for other in reversed(above) if other.group == row.group],
+        list(reversed(above)),
+        table.rows,
+    )
+    return next((other for rows in choices for other in rows if other.kind == "baseline" and other.model), None)
+
+
+def _by_experiment(named: Iterable[tuple[str, Use, str]]) -> list[tuple[str, tuple[Use, ...], str]]:
+    """One entry an experiment; where its tables name several baselines, itself, then the first of them counts."""
+    uses: dict[str, list[Use]] = {}
+    baselines: dict[str, list[str]] = {}
+    for name, use, baseline in named:
+        uses.setdefault(name, []).append(use)
+        baselines.setdefault(name, []).append(baseline)
+    return [
+        (name, tuple(found), name if name in baselines[name] else next(filter(None, baselines[name]), ""))
+        for name, found in uses.items()
+    ]
+
+
+def _check_protocol(protocol: str, tables: Iterable[Table]) -> None:
+    datasets = {table.dataset for table in tables}
+    known = [name for name in experiments.list_protocols() if name.partition("/")[0] in datasets]
+    if f"/{protocol}" not in {f"/{name.partition('/')[2]}" for name in known}:
+        names = sorted({name.partition("/")[2] for name in known})
+        hint = did_you_mean(protocol, names) or f"; there are {', '.join(names)}"
+        raise UserError(f"no protocol {protocol!r} for the data sets of these tables{hint}")
+
+
+def _dataset(experiment: Experiment) -> str:
+    return experiment.name.partition("/")[0]
+
+
+def _test_only(experiment: Experiment) -> bool:
+    return bool(experiments.experiment(experiment.name).protocol.get("evaluate_only", False))
