@@ -3,6 +3,7 @@
 val_cfg = dict()
 test_cfg = dict()
 default_hooks = dict(
+    runtime_info=dict(type="DeferredRuntimeInfoHook"),
     logger=dict(type="LoggerHook", interval=100),
     checkpoint=dict(type="AtomicCheckpointHook", keep=2),
 )
