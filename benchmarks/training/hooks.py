@@ -10,6 +10,8 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from benchmarks.training import processes
+
 
 class DivergedError(Exception):
     """The loss is NaN or infinite: further training is pointless, the run is recorded as diverged."""
@@ -36,8 +38,10 @@ class StopOnDivergenceHook(Hook):
             return
         last = batch_idx + 1 == len(runner.train_dataloader)
         due = loss.device.type == "cpu" or last or self.every_n_inner_iters(batch_idx, self.interval)
-        if due and not math.isfinite(loss.item()):
-            raise DivergedError(f"the loss became {loss.item()} in epoch {runner.epoch + 1}, batch {batch_idx + 1}")
+        if due and processes.anyone(not math.isfinite(loss.item()))[0]:
+            where = f"epoch {runner.epoch + 1}, batch {batch_idx + 1}"
+            loss_of_all = processes.means({"loss": loss.item()})["loss"]
+            raise DivergedError(f"the loss became {loss_of_all} in {where}")
 
 
 @HOOKS.register_module(force=True)
@@ -74,7 +78,7 @@ class CurveHook(Hook):
         self._batches += 1
 
     def after_train_epoch(self, runner: Any) -> None:
-        means = {name: float(total) / max(self._batches, 1) for name, total in self._sums.items()}
+        means = processes.means({name: float(total) / max(self._batches, 1) for name, total in self._sums.items()})
         penalty = means.get("loss_masks")
         point: dict[str, Any] = {
             "epoch": runner.epoch + 1,
