@@ -9,12 +9,15 @@ widths step by 4 % of the cost, and the octave and big-little networks, which di
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
+
+from torch import nn
 
 import backbones.catalogue.slimconv_cifar
 import backbones.catalogue.slimconv_imagenet
 import backbones.catalogue.vdsr
 import backbones.catalogue.versatile_imagenet  # noqa: F401  (the baselines and the methods)
-from backbones.catalogue.registry import Builder, ModelSpec, add, model_spec
+from backbones.catalogue.registry import Builder, ModelSpec, add, create_model, model_spec
 from backbones.nets.alexnet import AlexNet, Widths
 from backbones.nets.dla import dla46_c
 from backbones.nets.mobilenetv2_cifar import MobileNetV2Cifar
@@ -23,6 +26,7 @@ from backbones.nets.se_resnet_cifar import SEResNetCifar
 from backbones.nets.shufflenetv2_cifar import ShuffleNetV2Cifar
 from backbones.nets.thin import thin_efficientnet_b0, thin_mobilenet_v2, thin_shufflenet_v2, thin_vdsr22
 from backbones.nets.thin_resnet import ThinResNet
+from backbones.surgery import versatile
 
 CONTROLS: dict[str, str] = {}
 """Method -> its control; several methods may share one."""
@@ -108,6 +112,19 @@ _resnet56("49m", (10, 20, 39), "separate_l_versatile_{}_s3")
 _resnet56("36m", (9, 17, 32), "separate_l_versatile_{}_s4", "shared_l_versatile_{}_s4")
 _resnet56("32m", (8, 16, 33), "separate_l_versatile_{}_s5")
 _resnet56("27m", (7, 15, 31), "separate_l_versatile_{}_s6")
+
+
+def _thin_naive_resnet56(**kwargs: Any) -> nn.Module:
+    return versatile(create_model("resnet56_cifar_at_63m", **kwargs), kind="naive", quiet=True)
+
+
+add(
+    ModelSpec(
+        "naive_versatile_resnet56_cifar_at_63m", "versatile", "naive summation, Eq. 4, at the cost of S-Versatile",
+        "slimbench", _thin_naive_resnet56, "resnet56_cifar", (3, 32, 32), 10,
+    )
+)  # fmt: skip
+
 # Table 3
 _alexnet("295m", (58, 156, 236, 236, 156, 2506, 2506), "s_versatile_alexnet_2g")
 _alexnet("159m", (40, 110, 166, 166, 112, 1770, 1770), "s_c_versatile_alexnet_2g")

@@ -29,3 +29,7 @@ for kind in ("shared", "separate"):
     for suffix, rule, words in (("rand", "fixed", "random masks"), ("literal", "literal", "learned masks, Eq. 22-25")):
         method = f"{kind} {words}, s=2"
         vf(f"{kind}_l", "resnet56_cifar", f"_s2_{suffix}", method, kind=kind, s=2, rule=rule, skip_first=True)
+
+# Eq. 4, which section 3.1 announces to compare with and no table has: summed responses, in the place of ResNet-56's
+# convolutions, and in the network as narrow as S-Versatile is cheap.
+vf("naive", "resnet56_cifar", "", "naive summation, Eq. 4", kind="naive")

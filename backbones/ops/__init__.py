@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from backbones.ops.channel import ChannelVersatileConv2d
 from backbones.ops.learnable import LearnableVersatileConv2d
+from backbones.ops.naive import NaiveVersatileConv2d
 from backbones.ops.slim_conv import SlimConv2d, slim_widths, splits_for
 from backbones.ops.spatial import SpatialVersatileConv2d
 from backbones.ops.spatial_channel import SpatialChannelVersatileConv2d
@@ -12,6 +13,7 @@ from backbones.ops.versatile import VersatileConv2d
 __all__ = [
     "ChannelVersatileConv2d",
     "LearnableVersatileConv2d",
+    "NaiveVersatileConv2d",
     "SlimConv2d",
     "SpatialChannelVersatileConv2d",
     "SpatialVersatileConv2d",

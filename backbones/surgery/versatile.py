@@ -13,13 +13,14 @@ from torch import nn
 
 from backbones.ops.channel import ChannelVersatileConv2d, Reading
 from backbones.ops.learnable import LearnableVersatileConv2d, Rule
+from backbones.ops.naive import NaiveVersatileConv2d
 from backbones.ops.spatial import SpatialVersatileConv2d
 from backbones.ops.spatial_channel import SpatialChannelVersatileConv2d
 from backbones.ops.versatile import VersatileConv2d
 from backbones.surgery.report import Change, SurgeryError, SurgeryReport, attach
 from backbones.surgery.weights import gain, moved, peculiarity
 
-Kind = Literal["spatial", "channel", "spatial+channel", "shared", "separate"]
+Kind = Literal["spatial", "channel", "spatial+channel", "shared", "separate", "naive"]
 Weights = Literal["fresh", "project"]
 Maker = Callable[..., VersatileConv2d]
 
@@ -48,12 +49,13 @@ def versatile(
 
     Args:
         kind: ``spatial`` (convolutions larger than 1x1), ``channel``, ``spatial+channel``, or learned masks,
-            ``shared`` by the primaries of a layer or ``separate``.
+            ``shared`` by the primaries of a layer or ``separate``. ``naive`` sums what ``spatial`` concatenates (Eq. 4)
+            and saves nothing: a control.
         s: secondary filters a primary, for learned masks (default 2). The other kinds follow from kernel and window.
         gap, channel_stride: c - c_hat and g of the channel windows; layers with too few channels get no windows.
         reading: of the channel windows, ``window`` (paper) or ``released`` (authors' code).
         rule: of learned masks: ``clipped``, ``literal`` or ``fixed``.
-        scale_grad: divide spatial primaries' gradients by s (section 3.1).
+        scale_grad: divide the gradients of spatial and naive primaries by s (section 3.1).
         strict: raise where a layer's channels are no multiple of s, instead of dropping the surplus.
         skip_first: leave the first convolution: by default only where channel windows slide (section 5.1.2; under
             ``spatial+channel`` it becomes spatial). The paper's CIFAR networks with learned masks skip it as well.
@@ -125,6 +127,7 @@ def _makers(
     learned: dict[str, Any] = {"s": s, "rule": rule, "strict": strict}
     return {
         "spatial": functools.partial(SpatialVersatileConv2d, scale_grad=scale_grad, strict=strict),
+        "naive": functools.partial(NaiveVersatileConv2d, scale_grad=scale_grad, strict=strict),
         "channel": functools.partial(ChannelVersatileConv2d, reading=reading, **windows),
         "spatial+channel": functools.partial(SpatialChannelVersatileConv2d, scale_grad=scale_grad, **windows),
         "shared": functools.partial(LearnableVersatileConv2d, shared=True, **learned),
@@ -143,7 +146,7 @@ def _obstacle(conv: nn.Conv2d) -> str | None:
 
 
 def _nothing_to_gain(conv: nn.Conv2d, kind: str) -> str:
-    if kind == "spatial":
+    if kind in ("spatial", "naive"):
         return f"{conv.kernel_size[0]}x{conv.kernel_size[1]} kernel: no rings to take away"
     return f"{conv.in_channels // conv.groups} input channels a group: too few for a window"
 
@@ -154,7 +157,7 @@ def _build(
     """Return the layer that replaces ``conv``, or None where the kind has nothing to offer it."""
     d = conv.kernel_size[0]
     rings = conv.kernel_size == (d, d) and d > 2
-    if kind == "spatial" and not rings:
+    if kind in ("spatial", "naive") and not rings:
         return None
     if gap is not None and (first or gap >= conv.in_channels // conv.groups):
         if not (kind == "spatial+channel" and rings):
@@ -185,12 +188,24 @@ def _transfer(new: VersatileConv2d, conv: nn.Conv2d, weights: Weights) -> str:
 def project(layer: VersatileConv2d, filters: torch.Tensor) -> None:
     """Set the primaries of ``layer`` to the least-squares fit of ``filters``, (out_channels, c / groups, kh, kw).
 
-    Unfolding copies each stored weight to some positions of some secondaries and leaves the rest zero, so the best
-    fit is the mean over these copies; weights that no secondary keeps become zero.
+    Unfolding copies each stored weight w to some positions of some secondaries, times m (1, but for ``naive``), and
+    leaves the rest zero. So the best fit of the f that stand there is sum(m f) / sum(m m), for m = 1 the mean over the
+    copies; weights that no secondary keeps become zero.
     """
+    multiples = _multiples(layer)
     with torch.enable_grad():
         unfolded = layer.secondary_filters()
         (total,) = torch.autograd.grad(unfolded, layer.weight, filters.to(unfolded), retain_graph=True)
-        (copies,) = torch.autograd.grad(unfolded, layer.weight, torch.ones_like(unfolded))
+        (norm,) = torch.autograd.grad(unfolded, layer.weight, multiples)
     with torch.no_grad():
-        layer.weight.copy_(torch.where(copies > 0, total / copies, 0.0))
+        layer.weight.copy_(torch.where(norm > 0, total / norm, 0.0))
+
+
+@torch.no_grad()
+def _multiples(layer: VersatileConv2d) -> torch.Tensor:
+    """By what the stored weight at each position of each secondary is multiplied: the filters of primaries of ones."""
+    kept = layer.weight.clone()
+    layer.weight.fill_(1)
+    ones = layer.secondary_filters().clone()
+    layer.weight.copy_(kept)
+    return ones

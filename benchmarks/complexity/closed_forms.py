@@ -13,7 +13,7 @@ import math
 from fractions import Fraction
 from typing import Literal
 
-from backbones.ops import ChannelVersatileConv2d, LearnableVersatileConv2d, VersatileConv2d
+from backbones.ops import ChannelVersatileConv2d, LearnableVersatileConv2d, NaiveVersatileConv2d, VersatileConv2d
 
 MASK_OPERATION = Fraction(1, 32)
 """Cost of one masking operation in multiplications (Eq. 32)."""
@@ -65,7 +65,12 @@ def multiplications(layer: VersatileConv2d, positions: int, reading: Reading) ->
 
 
 def additions(layer: VersatileConv2d, positions: int) -> Fraction:
-    """#ADD (Eq. 34): half of the dense additions, for every kind of mask as in the paper's tables."""
+    """#ADD (Eq. 34): half of the dense additions, for every kind of mask as in the paper's tables.
+
+    The naive summation (Eq. 5) is a dense convolution with weights that are multiplied once and for all.
+    """
+    if isinstance(layer, NaiveVersatileConv2d):
+        return Fraction(dense_macs(layer, positions))
     return ADDITIONS_LEFT * dense_macs(layer, positions)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from backbones.ops import (
     ChannelVersatileConv2d,
     LearnableVersatileConv2d,
+    NaiveVersatileConv2d,
     SlimConv2d,
     SpatialChannelVersatileConv2d,
     SpatialVersatileConv2d,
@@ -41,6 +42,7 @@ OPERATORS: dict[str, Maker] = {
     "shared": lambda: LearnableVersatileConv2d(8, 7, 3, padding=1, shared=True),
     "separate": lambda: LearnableVersatileConv2d(8, 7, 3, s=3, padding=1, bias=False),
     "separate groups": lambda: LearnableVersatileConv2d(8, 6, 3, dilation=2, groups=2),
+    "naive": lambda: NaiveVersatileConv2d(8, 6, 5, stride=2, groups=2),
     "literal": lambda: LearnableVersatileConv2d(8, 6, 3, rule="literal"),
 }
 #: one of each kind and one with groups: compiling takes two seconds each

@@ -140,7 +140,7 @@ def test_options_reach_the_operator() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kind": "temporal"}, "kind='temporal'.*spatial, channel, spatial.channel, shared, separate"),
+        ({"kind": "temporal"}, "kind='temporal'.*spatial, channel, spatial.channel, shared, separate, naive"),
         ({"kind": "spatial", "s": 2}, "s=2: spatial versatile filters have no s"),
         ({"kind": "shared", "s": 1}, "s=1"),
         ({"weights": "keep"}, "weights='keep'.*fresh, project"),

@@ -487,3 +487,8 @@ def test_json_keys() -> None:
     assert list(cost.to_json_dict()) == keys
     assert list(cost.to_json_dict(layers=True)) == [*keys, "layers"]
     assert cost.to_json_dict()["input"] == "3x32x32"
+
+
+def test_the_naive_summation_costs_what_a_convolution_costs() -> None:
+    naive, plain = (count(name) for name in ("naive_versatile_resnet56_cifar", "resnet56_cifar"))
+    assert (naive.params, naive.macs, naive.mul, naive.add) == (plain.params, plain.macs, plain.mul, plain.add)
