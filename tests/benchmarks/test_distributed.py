@@ -1,0 +1,91 @@
+"""Two processes on the CPU (gloo) against one with the whole batch: weights, curves, masks, accuracies, endings."""
+
+from __future__ import annotations
+
+import time
+
+import distributed_worker as worker
+import pytest
+import torch
+
+SCENARIOS = [
+    ("uneven", "none", {"images": 77}),  # the last batch of 13 is 7 and 6
+    ("single", "none", {"images": 65}),  # the last batch of 1 leaves the second process without an image
+    ("batch", "batch", {"images": 80}),
+    ("shared", "shared", {"images": 80}),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("distributed")
+
+
+@pytest.fixture(scope="module")
+def two(folder):
+    """What each of two processes ended with: two(name) -> (main process's, the other's)."""
+    assert worker.start(worker.train_scenarios, SCENARIOS, folder) == [0, 0]
+    return lambda name: [torch.load(folder / f"{name}-{rank}.pth", weights_only=True) for rank in range(2)]
+
+
+@pytest.fixture
+def one(tmp_path, monkeypatch):
+    """What one process ends with."""
+    import backbones
+
+    def run(name):
+        ((norm, options),) = [(norm, options) for known, norm, options in SCENARIOS if known == name]
+        monkeypatch.setattr(backbones, "create_model", lambda *_, **__: worker.Network(10, worker.NORMS[norm]))
+        return worker.train_with_mmengine(worker.mmengine_config(tmp_path / name, **options))
+
+    return run
+
+
+def difference(first, second, buffers=True):
+    """The largest difference of two runs' weights; without `buffers`, batch norm's running statistics are left out."""
+    left, right = first["weights"], second["weights"]
+    assert left.keys() == right.keys()
+    chosen = [key for key in left if buffers or not key.startswith(("network.norm.running", "network.norm.num"))]
+    return max((left[key].double() - right[key].double()).abs().max().item() for key in chosen)
+
+
+@pytest.mark.parametrize("name", ["uneven", "single", "shared"])
+def test_two_processes_equal_one_with_the_double_batch(two, one, name):
+    """Without batch norm, and with one whose statistics are those of all images, as SyncBatchNorm's on GPUs."""
+    main, other = two(name)
+    alone = one(name)
+    assert difference(main, alone, buffers=False) < 1e-5
+    assert difference(main, other, buffers=False) == 0, "agents H included"
+    for point, expected in zip(main["curve"], alone["curve"], strict=True):
+        for quantity in ("train_loss", "mask_penalty", "top1_accuracy", "share_of_ones", "masks_changed", "lr"):
+            if name != "shared" or quantity != "top1_accuracy":
+                assert point[quantity] == pytest.approx(expected[quantity], abs=2e-5), quantity
+
+
+def test_batch_norm_of_each_process_sees_its_own_images_only(two, one):
+    main, other = two("batch")
+    assert difference(main, one("batch"), buffers=False) > 1e-3, "this is what SyncBatchNorm is for"
+    assert difference(main, other) == 0, "learned weights are equal, running statistics the main process's"
+    without_time = [[{**point, "seconds": 0} for point in run["curve"]] for run in (main, other)]
+    assert without_time[0] == without_time[1]
+
+
+def test_processes_draw_different_random_numbers_and_the_main_one_its_own(two, one):
+    main, other = two("uneven")
+    assert main["draw"] == one("uneven")["draw"]
+    assert other["draw"] != main["draw"]
+
+
+def test_a_killed_process_takes_the_other_with_it(folder):
+    begin = time.monotonic()
+    survivor, killed = worker.start(worker.train_until, "killed", folder)
+    assert killed == -9
+    assert survivor == 1
+    assert time.monotonic() - begin < 20
+    assert (folder / "killed-0.txt").read_text().startswith("UserError: process 0 of 2 lost another one")
+
+
+def test_a_loss_that_is_no_number_on_one_process_stops_both_in_the_same_step(folder):
+    assert worker.start(worker.train_until, "spoiled", folder) == [1, 1]
+    said = [(folder / f"spoiled-{rank}.txt").read_text() for rank in range(2)]
+    assert said == ["DivergedError: the loss became nan in epoch 1, batch 4"] * 2
