@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         parameter_groups,
         snapshot_masks,
     )
-    from backbones.surgery import Change, SurgeryError, SurgeryReport, slim, surgery_report, versatile
+    from backbones.surgery import Change, SurgeryError, SurgeryReport, quantize, slim, surgery_report, versatile
 
 _HOME = {
     "backbones.catalogue": ("ModelSpec", "create_model", "list_models", "model_spec"),
@@ -38,7 +38,7 @@ _HOME = {
         "parameter_groups",
         "snapshot_masks",
     ),
-    "backbones.surgery": ("Change", "SurgeryError", "SurgeryReport", "slim", "surgery_report", "versatile"),
+    "backbones.surgery": ("Change", "SurgeryError", "SurgeryReport", "quantize", "slim", "surgery_report", "versatile"),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 
@@ -59,6 +59,7 @@ __all__ = [
     "model_spec",
     "ops",
     "parameter_groups",
+    "quantize",
     "slim",
     "snapshot_masks",
     "surgery_report",
