@@ -54,6 +54,7 @@ class VersatileMaskHook(Hook):
         self.mask_lr_scale = mask_lr_scale
         self._handles: list[Any] = []
         self._before: dict[str, torch.Tensor] = {}
+        self._resumed = False
 
     def before_run(self, runner: Any) -> None:
         agents = mask_agents(unwrap(runner.model))
@@ -78,13 +79,26 @@ class VersatileMaskHook(Hook):
             self._handles.pop().remove()
 
     def before_train_epoch(self, runner: Any) -> None:
-        self._before = backbones.snapshot_masks(unwrap(runner.model))
+        if not self._resumed:
+            self._before = backbones.snapshot_masks(unwrap(runner.model))
+        self._resumed = False
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        if self._before:  # within an epoch: what it began with
+            checkpoint["masks_before_epoch"] = self._before
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        if runner._resume and "masks_before_epoch" in checkpoint:
+            device = next(runner.model.parameters()).device
+            self._before = {name: masks.to(device) for name, masks in checkpoint["masks_before_epoch"].items()}
+            self._resumed = True
 
     def after_train_epoch(self, runner: Any) -> None:
         if not self._before:
             return
         model = unwrap(runner.model)
         changed = backbones.masks_changed(self._before, backbones.snapshot_masks(model))
+        self._before = {}
         statistics = backbones.mask_statistics(model)
         runner.message_hub.update_scalar("train/share_of_ones", statistics["share_of_ones"])
         runner.message_hub.update_scalar("train/masks_changed", changed)
