@@ -92,6 +92,7 @@ class Row(_Data):
         released: The authors released a checkpoint for this row's model.
         baseline: The row (its key, or its label) that this row's gain is over, where it is not the row of the
             baseline that the catalogue names for the model; see ``benchmarks.reports.claims``.
+        compared_with: More rows that the paper compares this one with, such as the variants of an ablation.
         attributes: Columns that describe the row and are no measurement (c - ĉ, g), as printed.
         values: Column id -> value as printed; "-" where the paper prints a dash.
     """
@@ -111,6 +112,7 @@ class Row(_Data):
     ours: bool = False
     released: bool = False
     baseline: str = ""
+    compared_with: list[str] = []
     note: str = ""
     attributes: dict[str, str] = {}
     values: dict[str, str] = {}
@@ -175,9 +177,10 @@ class Table(_Data):
         names = [row.name for row in self.rows]
         for row in self.rows:
             self._check_row(row, ids)
-            if row.baseline and row.baseline not in names:
-                hint = did_you_mean(row.baseline, names) or _one_of(names)
-                raise ValueError(f"row {row.name!r}: no row {row.baseline!r} to be its baseline{hint}")
+            for other in filter(None, (row.baseline, *row.compared_with)):
+                if other not in names or other == row.name:
+                    hint = did_you_mean(other, names) or _one_of(names)
+                    raise ValueError(f"row {row.name!r}: cannot be compared with {other!r}{hint}")
         if self.figure:
             for name in filter(None, (self.figure.x, self.figure.y, self.figure.size)):
                 _known_column("figure", name, ids)

@@ -123,7 +123,7 @@ def difference(
     elif spread is not None:
         sds, df = (spread.sd, spread.sd), float(spread.df)
     else:
-        reason = "one run has no spread" if None in {first.sd, second.sd} else "runs that agree to the last digit"
+        reason = "one run has no spread" if None in {first.sd, second.sd} else "the runs of a side agree to the last digit"
         return Difference(mean, None, None, level, None, first, second, reason=reason)
     half = t_quantile((1 + level) / 2, df) * math.hypot(sds[0] / math.sqrt(first.n), sds[1] / math.sqrt(second.n))
     return Difference(mean, mean - half, mean + half, level, df, first, second, spread)

@@ -97,7 +97,8 @@ def _unexplained(joined: Joined) -> list[str]:
 
 def _shown(paths: list[Path]) -> str:
     """Write files of one stem as ``reports/slimconv/table1.{md,tex}``, seen from here where they lie below."""
-    return f"{_relative(paths[0].with_suffix(''))}.{{{','.join(path.suffix[1:] for path in paths)}}}"
+    stem = paths[0].with_suffix("")
+    return f"{_relative(stem)}.{{{','.join(path.name.removeprefix(f'{stem.name}.') for path in paths)}}}"
 
 
 def _relative(path: Path) -> str:

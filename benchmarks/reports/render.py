@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from benchmarks import digits
 from benchmarks.published import Paper
-from benchmarks.reports import costs, text
+from benchmarks.reports import claims, claims_text, costs, runs, text
 from benchmarks.reports.cells import Cell, Report
 from benchmarks.reports.summary import summarize
 
@@ -20,6 +20,8 @@ CSV_COLUMNS = (
     "table", "row", "metric", "unit", "paper", "ours", "rel_diff", "agrees", "status", "convention", "protocol", "n",
     "source", "note",
 )  # fmt: skip
+# The folder of the learning curves, beside those of the papers.
+CURVES = "curves"
 
 # What pdfLaTeX cannot set by itself. Mathematics is written with \ensuremath, so the order does not matter.
 _TEX = {
@@ -65,6 +67,12 @@ def tidy_csv(report: Report) -> str:
     return out.getvalue()
 
 
+def claims_csv(report: Report) -> str:
+    """Return the table's claims as CSV, with the columns of ``claims_text.CSV_COLUMNS``; empty if there is none."""
+    found = claims.claims(report)
+    return claims_text.tidy_csv(found) if found else ""
+
+
 def _csv_row(cell: Cell) -> list[str]:
     return [
         cell.table,
@@ -101,6 +109,9 @@ def _context(report: Report, paper: Paper) -> dict[str, Any]:
     table = report.table
     cited = text.footnotes(report, paper.references)
     best = best_printed(report)
+    found = claims.claims(report)
+    units = dict.fromkeys(claim.unit for claim in found)
+    run_lines = runs.lines(report, (source for claim in found for source in claim.sources))
     return {
         "report": report,
         "table": table,
@@ -121,6 +132,15 @@ def _context(report: Report, paper: Paper) -> dict[str, Any]:
         "counted_rows": [row for row in table.rows if any(c.status == "counted" for c in report.row(row))],
         "runs": text.shown_runs(report),
         "bases": _bases(report),
+        "claim_headings": claims_text.HEADINGS,
+        "claim_sections": claims_text.sections(found),
+        "gain_units": list(units),
+        "tolerances": [f"{claims.TOLERANCE[unit]} {unit}" for unit in units],
+        "run_lines": run_lines,
+        "curves": [
+            (protocol, f"../{CURVES}/{table.dataset}-{protocol}.md")
+            for protocol in dict.fromkeys(line.protocol for line in run_lines if line.trained)
+        ],
         "statuses": text.used_statuses(report.cells),
         "status_line": summarize(report.cells).sentence(),
     }

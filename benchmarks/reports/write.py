@@ -47,14 +47,16 @@ def join(
 
 
 def texts(joined: Joined) -> dict[str, str]:
-    """Return suffix -> text of the generated files that are compared byte by byte."""
+    """Return suffix -> text of the generated files that are compared byte by byte; without claims no file of them."""
     from benchmarks.reports import render
 
-    return {
+    found = {
         ".md": render.markdown(joined.report, joined.paper),
         ".tex": render.latex(joined.report, joined.paper),
         ".csv": render.tidy_csv(joined.report),
+        ".claims.csv": render.claims_csv(joined.report),
     }
+    return {suffix: text for suffix, text in found.items() if text}
 
 
 def write(joined: Joined, output: Path) -> list[Path]:

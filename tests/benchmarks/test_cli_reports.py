@@ -27,15 +27,15 @@ def reproduce(papers, tmp_path, *arguments):
     return cli.main(["reproduce", *arguments, "--papers", str(papers), "--output", str(tmp_path / "out")])
 
 
-def test_reproduce_writes_five_files_and_prints_the_table(papers, tmp_path, capsys):
+def test_reproduce_writes_six_files_and_prints_the_table(papers, tmp_path, capsys):
     samples.write_table(papers, samples.table())
     assert reproduce(papers, tmp_path, "sample/table1") == 0
     assert {file.name for file in (tmp_path / "out" / "sample").iterdir()} == {
-        f"table1.{s}" for s in ("md", "tex", "csv", "png", "pdf")
+        f"table1.{s}" for s in ("md", "tex", "csv", "claims.csv", "png", "pdf")
     }
     shown = capsys.readouterr().out
     assert "Sample, Table 1" in shown
-    assert "table1.{md,tex,csv,png,pdf}" in shown
+    assert "table1.{md,tex,csv,claims.csv,png,pdf}" in shown
 
 
 def test_running_twice_changes_no_byte(papers, tmp_path):

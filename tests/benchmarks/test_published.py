@@ -150,3 +150,11 @@ def test_malformed_yaml_is_one_line_with_the_file(tmp_path, text, message):
     with pytest.raises(UserError, match=message) as caught:
         load_table("sample/table1", tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("field", [{"baseline": "Basline"}, {"compared_with": ["Odd", "Basline"]}])
+def test_a_row_is_compared_with_rows_that_there_are(tmp_path, field):
+    raw = samples.table()
+    raw["rows"][1] |= field
+    with pytest.raises(UserError, match=r"cannot be compared with 'Basline'; did you mean Baseline\?"):
+        load_table("sample/table1", samples.write_table(tmp_path, raw))

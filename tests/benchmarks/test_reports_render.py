@@ -29,7 +29,7 @@ def joined(tmp_path):
     return Joined(report, load_paper("sample", root))
 
 
-@pytest.mark.parametrize("suffix", [".md", ".tex", ".csv"])
+@pytest.mark.parametrize("suffix", [".md", ".tex", ".csv", ".claims.csv"])
 def test_the_sample_table_is_rendered_as_agreed(joined, suffix):
     golden, fresh = GOLDEN / f"sample{suffix}", texts(joined)[suffix]
     if os.environ.get("SLIMBENCH_RENEW_GOLDEN"):

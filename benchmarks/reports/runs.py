@@ -1,0 +1,71 @@
+"""The runs behind a table, one line each: what a reader needs to find, to trust and to repeat a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from benchmarks.reports import costs
+from benchmarks.reports.cells import Report
+from benchmarks.reports.sources import Run
+
+
+@dataclass(frozen=True)
+class Line:
+    """One run in words; ``path`` is seen from the checkout's root."""
+
+    path: str
+    name: str
+    protocol: str
+    trained: bool
+    seed: int
+    result: str
+    epochs: int
+    commit: str
+    device: str
+    precision: str
+    versions: str
+    wall_time: str
+    finished: str
+
+
+def lines(report: Report, also: Iterable[str] = ()) -> list[Line]:
+    """Return the runs that the table's cells show, those of the files ``also``, and those that never finished.
+
+    Runs of networks that the table does not have are left out; the order is that of the files.
+    """
+    shown = {source for cell in report.cells if cell.n for source in cell.sources} | set(also)
+    models = {row.model for row in report.table.rows}
+    files: dict[str, list[Run]] = {}
+    for run in report.runs:
+        path = f"results/{run.path}"
+        if run.model in models and (path in shown or not run.finished):
+            files.setdefault(path, []).append(run)
+    return [_line(path, runs) for path, runs in sorted(files.items())]
+
+
+def commit(sha: str, dirty: bool | None) -> str:
+    """Return a commit's first ten digits and whether the files were those of the commit."""
+    if not sha:
+        return "unknown"
+    return f"{sha[:10]}{', with changes' if dirty else ''}"
+
+
+def _line(path: str, runs: list[Run]) -> Line:
+    run, known = runs[0], runs[0].provenance
+    numbers = ", ".join(f"{one.metric} {one.value:.2f}" for one in runs if one.finished)
+    return Line(
+        path=path,
+        name=f"{run.protocol}/{run.model}",
+        protocol=run.protocol,
+        trained=run.trained,
+        seed=run.seed,
+        result=numbers or run.status,
+        epochs=run.epochs,
+        commit=commit(known.commit, known.dirty) if known else "unknown",
+        device=known.device if known else "unknown",
+        precision=known.precision if known else "",
+        versions=known.versions if known else "unknown",
+        wall_time=costs.duration(known.wall_time_s) if known else "",
+        finished=known.finished if known else "",
+    )
