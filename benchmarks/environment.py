@@ -22,7 +22,11 @@ class GitState(BaseModel):
 
 
 class Environment(BaseModel):
-    """Versions and hardware. `gpu` is None on a CPU; `precision` and `memory_format` are known for a run only."""
+    """Versions and hardware. `gpu` is None on a CPU; `precision` and `memory_format` are known for a run only.
+
+    processes: how many ran together, as under torchrun, with a GPU each if there are any ("NAME x8"); the other fields
+    are the main one's.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     python: str
@@ -36,6 +40,7 @@ class Environment(BaseModel):
     gpu: str | None = None
     precision: str | None = None
     memory_format: str | None = None
+    processes: int = Field(default=1, ge=1)
 
     @property
     def device(self) -> str:
@@ -67,10 +72,11 @@ def collect(**run: Any) -> Environment:
     """Describe this process's environment; keyword arguments fill `precision` and `memory_format`. Imports torch."""
     import torch
 
+    several = torch.distributed.is_available() and torch.distributed.is_initialized()
+    processes = torch.distributed.get_world_size() if several else 1
     gpu = None
     if torch.cuda.is_available():
-        count = torch.cuda.device_count()
-        gpu = torch.cuda.get_device_name(0) + (f" x{count}" if count > 1 else "")
+        gpu = torch.cuda.get_device_name() + (f" x{processes}" if processes > 1 else "")
     return Environment(
         python=platform.python_version(),
         torch=torch.__version__,
@@ -81,6 +87,7 @@ def collect(**run: Any) -> Environment:
         cpu=cpu_name(),
         cpu_threads=torch.get_num_threads(),
         gpu=gpu,
+        processes=processes,
         **run,
     )
 

@@ -74,6 +74,7 @@ class RunResult(_Strict):
     """One run: trained here (`origin` "train"), or a checkpoint tested here (`origin` "test", `checkpoint` its sha256).
 
     curves: a list a quantity, one entry an epoch, None where it was not measured in that epoch.
+    total_batch: images a step of training, of all `environment.processes` together; None where it was not noted.
     """
 
     schema_version: Literal[1] = 1
@@ -93,6 +94,7 @@ class RunResult(_Strict):
     finished_at: datetime
     environment: Environment
     git: GitState
+    total_batch: int | None = Field(default=None, ge=1)
     checkpoint: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
     curves: dict[str, tuple[int | float | None, ...]] = {}
     notes: tuple[str, ...] = ()
