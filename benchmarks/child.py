@@ -32,11 +32,16 @@ def watch(descriptor: int, grace_s: float = GRACE_S) -> threading.Thread:
 
 
 def main() -> int:
-    """Watch the parent, then be ``slimbench`` with this process's arguments."""
+    """Watch the parent, then be ``slimbench``, or ``torchrun`` if that is the verb, with this process's arguments."""
     if hasattr(signal, "SIGUSR2"):
         # Slurm tells a whole job that its time is nearly up; only the parent should act on it.
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     watch(sys.stdin.fileno())
+    if sys.argv[1:2] == ["torchrun"]:
+        from torch.distributed.run import main as torchrun
+
+        torchrun(sys.argv[2:])
+        return 0
     from benchmarks.cli import main as slimbench
 
     return slimbench(sys.argv[1:])
