@@ -223,7 +223,7 @@ def list_tables(root: Path | None = None) -> list[str]:
         raise UserError(f"no folder {root} with tables")
     files = (root or PAPERS).glob("*/*.yaml")
     names = [f"{file.parent.name}/{file.stem}" for file in files if file.stem not in _NOT_TABLES]
-    return sorted(names, key=_natural)
+    return sorted(names, key=natural)
 
 
 def select_tables(patterns: Iterable[str], root: Path | None = None) -> list[str]:
@@ -337,7 +337,8 @@ def _one_of(names: Iterable[str]) -> str:
     return f"; known: {', '.join(names)}"
 
 
-def _natural(name: str) -> list[str | int]:
+def natural(name: str) -> list[str | int]:
+    """Return the key that sorts numbers within names by their size: table2 before table10."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 

@@ -36,9 +36,10 @@ def command(
 ) -> None:
     """Recompute published tables: Markdown, LaTeX, CSV and a figure each.
 
-    index.md lists the tables that stand in the folder, and all-tables.tex sets them in one document; `all` also draws
-    the combined view of both papers. A table that cannot be made is named on stderr, the others are written all the
-    same, and the exit code is 1.
+    Beneath a table stand the verdicts on its claimed gains (also as .claims.csv) and the runs behind its numbers, whose
+    learning curves are drawn in curves/. index.md lists the tables that stand in the folder, and all-tables.tex sets
+    them in one document; `all` also draws the combined view of both papers. A table that cannot be made is named on
+    stderr, the others are written all the same, and the exit code is 1.
     """
     import sys
 
@@ -46,9 +47,11 @@ def command(
     from benchmarks.errors import UserError
     from benchmarks.published import select_tables
     from benchmarks.reports.index import COMBINED
-    from benchmarks.reports.sources import ComplexityCounter, ledger_runs
+    from benchmarks.reports.render import CURVES
+    from benchmarks.reports.runs import curves, lines
+    from benchmarks.reports.sources import ComplexityCounter, ledger_results, runs_of
     from benchmarks.reports.terminal import view
-    from benchmarks.reports.write import default_output, join, write, write_combined, write_overview
+    from benchmarks.reports.write import default_output, join, write, write_combined, write_curves, write_overview
 
     names = select_tables(tables, papers)
     console = plain_console(_PIPE_WIDTH)
@@ -57,8 +60,8 @@ def command(
     done: list[Joined] = []
     if sys.stderr.isatty():
         typer.secho(f"recomputing {', '.join(names)} ...", err=True, dim=True)
-    counter = ComplexityCounter()
-    for joined in join(names, counter, ledger_runs(results, _warn), failures.append, papers):
+    counter, ledger = ComplexityCounter(), ledger_results(results, _warn)
+    for joined in join(names, counter, runs_of(ledger), failures.append, papers):
         try:
             written = write(joined, folder)
         except UserError as error:
@@ -72,6 +75,9 @@ def command(
             # One table says nothing about the networks of the others, so the combined view needs all of them.
             if "all" in tables and write_combined((joined.report for joined in done), counter, folder):
                 typer.echo(f"wrote {_relative(folder / COMBINED)}")
+            shown = {(joined.report.table.dataset, name) for joined in done for name in curves(lines(joined.report))}
+            if write_curves(ledger, folder, None if "all" in tables else shown):
+                typer.echo(f"wrote {_relative(folder / CURVES)}")
             typer.echo(f"wrote {', '.join(map(_relative, write_overview(folder, papers)))}")
         except UserError as error:
             failures.append(error)

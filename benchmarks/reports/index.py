@@ -7,6 +7,7 @@ last, and the same folder gives the same bytes.
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,13 +16,14 @@ from typing import Any, cast
 
 from benchmarks import digits
 from benchmarks.errors import UserError
-from benchmarks.published import Table, list_tables, load_paper, load_table
+from benchmarks.published import Table, list_tables, load_paper, load_table, natural
 from benchmarks.reports import render
 from benchmarks.reports.cells import STATUSES, Cell, Status
 from benchmarks.reports.summary import Summary, summarize
 
 COMBINED = "combined"
-_SUFFIXES = (".md", ".tex", ".csv", ".png", ".pdf")
+_SUFFIXES = (".md", ".tex", ".csv", ".claims.csv", ".png", ".pdf")
+_VERDICTS = ("holds", "does not hold", "undecided", "open")
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,16 @@ def markdown(output: Path, root: Path | None = None) -> str:
     papers = []
     for folder in dict.fromkeys(entry.name.partition("/")[0] for entry in found):
         mine = [entry for entry in found if entry.name.startswith(f"{folder}/")]
-        papers.append((_title(folder, root), _all(mine), mine))
+        papers.append((_title(folder, root), _all(mine), _verdicts(output, mine), mine))
     context: dict[str, Any] = {
         "papers": papers,
         "total": _all(found),
         "statuses": STATUSES,
         "combined": sorted(file.stem for file in (output / COMBINED).glob("*.csv")),
         "folder": COMBINED,
+        "verdicts": _verdicts(output, found),
+        "curves": sorted((file.stem for file in (output / render.CURVES).glob("*.md")), key=natural),
+        "curves_folder": render.CURVES,
     }
     return render.environment().get_template("index.md.j2").render(context)
 
@@ -110,6 +115,25 @@ def _cell(row: dict[str, str]) -> Cell:
         rel_diff=digits.relative_difference(row["paper"], ours) if compared and ours is not None else None,
         agrees={"true": True, "false": False}.get(row["agrees"]),
     )
+
+
+def _verdicts(output: Path, found: Sequence[Entry]) -> str:
+    """The claimed gains of tables by verdict, in words; figures repeat those of tables."""
+    counted: Counter[tuple[bool, str]] = Counter()
+    for entry in found:
+        file = output / f"{entry.name}.claims.csv"
+        if "/figure" not in entry.name and file.is_file():
+            with file.open(encoding="utf-8", newline="") as lines:
+                counted.update((row["proxy"] == "true", row["verdict"]) for row in csv.DictReader(lines))
+
+    def listed(proxy: bool) -> str:
+        return ", ".join(f"{counted[proxy, verdict]} {verdict}" for verdict in _VERDICTS if counted[proxy, verdict])
+
+    full, short = listed(proxy=False), listed(proxy=True)
+    if not full and not short:
+        return ""
+    proxies = f" Under shortened protocols, which say nothing final: {short}." if short else ""
+    return f"Claimed gains under the papers' protocols: {full or 'none'}.{proxies}"
 
 
 def _all(found: Sequence[Entry]) -> Summary:

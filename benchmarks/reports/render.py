@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -15,6 +16,9 @@ from benchmarks.published import Paper
 from benchmarks.reports import claims, claims_text, costs, runs, text
 from benchmarks.reports.cells import Cell, Report
 from benchmarks.reports.summary import summarize
+
+if TYPE_CHECKING:
+    from benchmarks.ledger import RunResult
 
 CSV_COLUMNS = (
     "table", "row", "metric", "unit", "paper", "ours", "rel_diff", "agrees", "status", "convention", "protocol", "n",
@@ -55,6 +59,20 @@ def markdown(report: Report, paper: Paper) -> str:
 def latex(report: Report, paper: Paper) -> str:
     """Return the report as one LaTeX table; it needs the package booktabs and nothing else."""
     return environment().get_template("table.tex.j2").render(_context(report, paper))
+
+
+def curves_markdown(results: Sequence[tuple[str, RunResult]]) -> str:
+    """Return the page of the learning curves of one data set and protocol; ``results`` come with their paths."""
+    first = results[0][1]
+    context = {
+        "dataset": first.dataset.name,
+        "protocol": first.protocol,
+        "stem": f"{first.dataset.name}-{first.protocol.name}",
+        "lines": [runs.line_of(path, result) for path, result in results],
+        "notes": list(dict.fromkeys(note for _, result in results for note in result.notes)),
+        "masks": any("masks_changed" in result.curves for _, result in results),
+    }
+    return environment().get_template("curves.md.j2").render(context)
 
 
 def tidy_csv(report: Report) -> str:
@@ -111,7 +129,7 @@ def _context(report: Report, paper: Paper) -> dict[str, Any]:
     best = best_printed(report)
     found = claims.claims(report)
     units = dict.fromkeys(claim.unit for claim in found)
-    run_lines = runs.lines(report, (source for claim in found for source in claim.sources))
+    run_lines = runs.lines(report)
     return {
         "report": report,
         "table": table,
@@ -137,10 +155,7 @@ def _context(report: Report, paper: Paper) -> dict[str, Any]:
         "gain_units": list(units),
         "tolerances": [f"{claims.TOLERANCE[unit]} {unit}" for unit in units],
         "run_lines": run_lines,
-        "curves": [
-            (protocol, f"../{CURVES}/{table.dataset}-{protocol}.md")
-            for protocol in dict.fromkeys(line.protocol for line in run_lines if line.trained)
-        ],
+        "curves": [(name, f"../{CURVES}/{table.dataset}-{name}.md") for name in runs.curves(run_lines)],
         "statuses": text.used_statuses(report.cells),
         "status_line": summarize(report.cells).sentence(),
     }

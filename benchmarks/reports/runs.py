@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from benchmarks.reports import costs
 from benchmarks.reports.cells import Report
-from benchmarks.reports.sources import Run
+from benchmarks.reports.claims import claims
+from benchmarks.reports.sources import Run, runs_of
+
+if TYPE_CHECKING:
+    from benchmarks.ledger import RunResult
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,13 @@ class Line:
     finished: str
 
 
-def lines(report: Report, also: Iterable[str] = ()) -> list[Line]:
-    """Return the runs that the table's cells show, those of the files ``also``, and those that never finished.
+def lines(report: Report) -> list[Line]:
+    """Return the runs behind the table's cells and claims, and those of its networks that never finished.
 
-    Runs of networks that the table does not have are left out; the order is that of the files.
+    The order is that of the files.
     """
-    shown = {source for cell in report.cells if cell.n for source in cell.sources} | set(also)
+    shown = {source for cell in report.cells if cell.n for source in cell.sources}
+    shown |= {source for claim in claims(report) for source in claim.sources}
     models = {row.model for row in report.table.rows}
     files: dict[str, list[Run]] = {}
     for run in report.runs:
@@ -49,6 +55,16 @@ def commit(sha: str, dirty: bool | None) -> str:
     if not sha:
         return "unknown"
     return f"{sha[:10]}{', with changes' if dirty else ''}"
+
+
+def curves(lines: Iterable[Line]) -> list[str]:
+    """Return the protocols of those that were trained, whose learning curves are drawn."""
+    return list(dict.fromkeys(line.protocol for line in lines if line.trained))
+
+
+def line_of(path: str, result: RunResult) -> Line:
+    """Return one result of the ledger as a line; ``path`` is seen from the ledger's folder."""
+    return _line(f"results/{path}", runs_of([(path, result)]))
 
 
 def _line(path: str, runs: list[Run]) -> Line:

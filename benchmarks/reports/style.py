@@ -78,7 +78,7 @@ def applied() -> AbstractContextManager[None]:
 
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write ``stem.png`` and ``stem.pdf`` without dates or versions, so that equal figures are equal files."""
-    png, pdf = stem.with_suffix(".png"), stem.with_suffix(".pdf")
+    png, pdf = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "pdf"))  # a stem may hold a point
     with applied():
         figure.savefig(png, dpi=DPI, metadata={"Software": None})
         figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.errors import UserError
 from benchmarks.published import Paper, load_paper, load_table
 from benchmarks.reports.cells import Report, build
 from benchmarks.reports.sources import Counter, Run
+
+if TYPE_CHECKING:
+    from benchmarks.ledger import RunResult
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,38 @@ def write_combined(reports: Iterable[Report], counter: Counter, output: Path) ->
                 if points[column].notna().any():
                     figure = combined_figure.draw(points, str(dataset), cost)
                     written += style.save(figure, folder / f"{dataset}_{cost}")
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
+    return written
+
+
+def write_curves(
+    results: Iterable[tuple[str, RunResult]], output: Path, only: Collection[tuple[str, str]] | None = None
+) -> list[Path]:
+    """Write ``<output>/curves/<dataset>-<protocol>.{md,csv,png,pdf}`` of the trainings that have a curve.
+
+    ``only`` names pairs of data set and protocol; None means all.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    from benchmarks.reports import curves, render, style
+
+    groups: dict[tuple[str, str], list[tuple[str, RunResult]]] = {}
+    for path, result in sorted(results, key=lambda one: one[0]):
+        if result.origin == "train" and result.curves:
+            groups.setdefault((result.dataset.name, result.protocol.name), []).append((path, result))
+    written: list[Path] = []
+    folder = output / render.CURVES
+    try:
+        for key in sorted(groups if only is None else groups.keys() & set(only)):
+            stem, data = folder / "-".join(key), curves.frame(groups[key])
+            if not curves.panels_of(data):
+                continue
+            folder.mkdir(parents=True, exist_ok=True)
+            written.append(_replace(stem.with_name(f"{stem.name}.md"), render.curves_markdown(groups[key])))
+            written.append(_replace(stem.with_name(f"{stem.name}.csv"), curves.tidy_csv(data)))
+            written += style.save(curves.learning_curves(data), stem)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
     return written

@@ -11,7 +11,7 @@ from benchmarks.errors import UserError
 from benchmarks.published import list_tables
 from benchmarks.reports import index
 from benchmarks.reports.summary import summarize
-from benchmarks.reports.write import join, texts, write_overview
+from benchmarks.reports.write import join, texts, write_curves, write_overview
 
 
 @pytest.fixture
@@ -39,7 +39,9 @@ def test_the_index_lists_what_stands_in_the_folder_and_every_link_leads_somewher
     assert document.index("sample/table1.md") < document.index("sample/table2.md")
     assert "figure3" not in document  # not made
     links = re.findall(r"\]\(([^)]+)\)", document)
-    assert len(links) == 1 + 2 * 4  # the document; a table's title, md, tex and csv
+    # the document and the rule; a table's title, md, tex, csv and claims.csv
+    assert len(links) == 2 + 2 * 5
+    links.remove("../docs/reports.md#claims")
     assert all((tmp_path / "out" / link).is_file() for link in links)
 
 
@@ -89,3 +91,16 @@ def test_a_csv_of_somebody_else_is_named(papers, tmp_path, content):
     file.write_bytes(content.encode("latin-1"))
     with pytest.raises(UserError, match=r"table1\.csv is no report that slimbench wrote"):
         index.markdown(tmp_path, papers)
+
+
+def test_the_index_counts_verdicts_of_tables_and_leads_to_the_curves(papers, tmp_path):
+    put(papers, tmp_path, "sample/table1", "sample/figure3")
+    write_curves([("a.json", samples.result())], tmp_path)
+    document = index.markdown(tmp_path, papers)
+    words = (
+        "Claimed gains under the papers' protocols: 4 open. "
+        "Under shortened protocols, which say nothing final: 1 undecided."
+    )
+    assert document.count(words) == 2  # in all and of the paper; the figure repeats what the table claims
+    assert "- [cifar10-proxy-2e](curves/cifar10-proxy-2e.md)" in document
+    assert (tmp_path / "curves" / "cifar10-proxy-2e.md").is_file()
