@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,11 +22,15 @@ from mmengine.device import get_device
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import datasets as torchvision_datasets
+from torchvision.datasets.utils import check_integrity
 
+from benchmarks.datasets.fetch import fetching
+from benchmarks.datasets.findings import Finding
 from benchmarks.datasets.locate import find_root
 from benchmarks.datasets.pixels import PADDING, crop, flip, pad, rotate, rotation_coefficients
 from benchmarks.errors import UserError, did_you_mean
 
+PREPARE = "slimbench data prepare {name} --data {root}"
 WHOLE_EPOCH_CHUNK = 10_000  # images that a GPU augments at a time
 
 
@@ -42,11 +47,9 @@ class Kind:
     def folder(self) -> str:
         return str(self.reader.base_folder)
 
-    @property
-    def download(self) -> str:
-        """The command that fetches the data; `{root}` stands for the target folder."""
-        name = self.reader.__name__
-        return f'python -c "import torchvision; torchvision.datasets.{name}({{root!r}}, download=True)"'
+    def prepare(self, root: str) -> str:
+        """The command that fetches the data into `root`."""
+        return PREPARE.format(name=self.reader.__name__.lower(), root=root)
 
 
 # CIFAR-100's labels are the 100 fine ones.
@@ -79,7 +82,7 @@ def load_arrays(root: str, train: bool, verify: bool = True, name: str = "cifar1
     try:
         data = reader(root, train=train, download=False)
     except (RuntimeError, OSError, EOFError, KeyError, ValueError) as error:
-        fetch = found.download.format(root=root)
+        fetch = found.prepare(quote(root))
         raise UserError(
             f"{found.title} in {Path(root) / found.folder} is incomplete or its files differ from the official MD5 "
             f"sums; remove that folder and fetch it again: {fetch}"
@@ -107,7 +110,33 @@ def checksum(root: str, verify: bool = True, name: str = "cifar10") -> str:
 def locate(data: str | os.PathLike[str] | None = None, name: str = "cifar10") -> str:
     """The folder that holds `cifar-10-batches-py` or `cifar-100-python`. Raises UserError if none does."""
     found = kind(name)
-    return str(find_root(found.title, found.folder, found.download, data))
+    return str(find_root(found.title, found.folder, found.prepare("{root}"), data))
+
+
+def check(root: Path, name: str) -> list[Finding]:
+    """The official MD5 sum of every file."""
+    found = kind(name)
+    folder = root / found.folder
+    files = [
+        *found.reader.train_list,
+        *found.reader.test_list,
+        (found.reader.meta["filename"], found.reader.meta["md5"]),
+    ]
+    return [_compare(folder / file, md5) for file, md5 in files]
+
+
+def _compare(file: Path, md5: str) -> Finding:
+    whole = check_integrity(str(file), md5)
+    text = "official MD5 sum" if whole else "is missing" if not file.is_file() else f"its MD5 sum is not {md5}"
+    return Finding(whole, f"{file.name}: {text}")
+
+
+def prepare(root: Path, name: str) -> Path:
+    """Download and unpack it into root, unless it is there and whole. Raises UserError."""
+    found = kind(name)
+    with fetching(found.title, root):
+        found.reader(str(root), download=True)
+    return root
 
 
 class CifarInMemory(Dataset[dict[str, Tensor]]):

@@ -7,7 +7,9 @@ the checkout, `data/` of the current folder, the user's cache folder. The first 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from shlex import quote
 
 from benchmarks.errors import UserError
 
@@ -44,5 +46,10 @@ def find_root(name: str, folder: str, download: str, data: str | os.PathLike[str
     for root in roots:
         if (root / folder).is_dir():
             return root
-    tried = ", ".join(str(root / folder) for root in dict.fromkeys(roots))
-    raise UserError(f"{name} not found (looked for {tried}); fetch it with: {download.format(root=str(roots[0]))}")
+    raise not_found(name, [root / folder for root in roots], download, roots[0])
+
+
+def not_found(name: str, tried: Iterable[Path], download: str, root: Path) -> UserError:
+    """The error, one line, that says where `name` was looked for and how it is fetched into `root`."""
+    places = ", ".join(dict.fromkeys(map(str, tried)))
+    return UserError(f"{name} not found (looked for {places}); get it with: {download.format(root=quote(str(root)))}")

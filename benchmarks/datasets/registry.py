@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
-from benchmarks.datasets import cifar
+from benchmarks.datasets import cifar, imagenet, imagenet_tiny, others
+from benchmarks.datasets.findings import Finding
 from benchmarks.errors import UserError, did_you_mean
 
 
@@ -15,33 +17,83 @@ from benchmarks.errors import UserError, did_you_mean
 class DatasetInfo:
     """What the harness asks of a data set.
 
-    locate: from the folder the user named (or None) to the root that holds the data set; UserError if none does.
-    checksum: from the root and `verify` to "sha256:..." over what the networks see.
+    name: in configs and in the ledger. description: what it is, in a few words. size: on the disk. layout: the folders
+    below a root.
+    locate: from the folder the user named (or None) to the place of the data set, which the data set classes get as
+    `root` and `check` and `checksum` take; UserError if it is nowhere.
+    check: every finding, good and bad. prepare: fetch, unpack or draw it below a root; UserError if it cannot.
+    checksum: from the place and `verify` to "sha256:..."; UserError for data sets that no training reads yet.
     on_device: the data set class takes `device` and hands out batches that lie there.
     """
 
     name: str
     title: str
     description: str
+    size: str
+    layout: str
     locate: Callable[[str | os.PathLike[str] | None], str]
+    check: Callable[[Path], list[Finding]]
+    prepare: Callable[[Path], Path]
     checksum: Callable[[str, bool], str]
     on_device: bool = False
 
 
-def _cifar(name: str, description: str) -> DatasetInfo:
+def _cifar(name: str, description: str, size: str) -> DatasetInfo:
+    kind = cifar.kind(name)
     return DatasetInfo(
         name,
-        cifar.kind(name).title,
+        kind.title,
         description,
+        size,
+        f"{kind.folder}/",
         locate=partial(cifar.locate, name=name),
+        check=partial(cifar.check, name=name),
+        prepare=partial(cifar.prepare, name=name),
         checksum=partial(cifar.checksum, name=name),
         on_device=True,
     )
 
 
+def _other(source: others.Other) -> DatasetInfo:
+    return DatasetInfo(
+        source.name,
+        source.title,
+        source.description,
+        source.size,
+        source.layout,
+        locate=source.locate,
+        check=source.check,
+        prepare=source.prepare,
+        checksum=source.checksum,
+    )
+
+
 _ALL = (
-    _cifar("cifar10", "60,000 images 32x32, 10 classes"),
-    _cifar("cifar100", "60,000 images 32x32, 100 classes"),
+    _cifar("cifar10", "60,000 images of 32x32, 10 classes", "180 MB"),
+    _cifar("cifar100", "60,000 images of 32x32, 100 classes", "180 MB"),
+    DatasetInfo(
+        "imagenet",
+        "ImageNet",
+        "ILSVRC 2012: 1,331,167 photographs, 1,000 classes",
+        "150 GB",
+        imagenet.LAYOUT,
+        locate=imagenet.locate,
+        check=imagenet.check,
+        prepare=imagenet.prepare,
+        checksum=imagenet.checksum,
+    ),
+    DatasetInfo(
+        "imagenet-tiny",
+        "imagenet-tiny",
+        "192 drawn images in ImageNet's layout, to try the path",
+        "3 MB",
+        imagenet_tiny.LAYOUT,
+        locate=partial(imagenet.locate, folders=(imagenet_tiny.FOLDER,), name="imagenet-tiny"),
+        check=imagenet_tiny.check,
+        prepare=imagenet_tiny.prepare,
+        checksum=imagenet.checksum,
+    ),
+    *map(_other, others.ALL),
 )
 DATASETS = {info.name: info for info in _ALL}
 
