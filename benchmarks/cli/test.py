@@ -14,6 +14,9 @@ def command(
     data: Annotated[Path | None, typer.Option(help="Folder that holds the data set (default: SLIMBENCH_DATA).")] = None,
     results: Annotated[Path | None, typer.Option(help="The ledger (default: SLIMBENCH_RESULTS or results/).")] = None,
     work_dir: Annotated[Path | None, typer.Option(help="Logs.", show_default="work_dirs/...")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="cuda where there is a GPU, else cpu")
+    ] = None,
 ) -> None:
     """Test a checkpoint on the experiment's test images, in float32."""
     from functools import partial
@@ -23,7 +26,7 @@ def command(
     from benchmarks.training import engine
 
     say = partial(Console().print, highlight=False, soft_wrap=True)
-    outcome = engine.test(experiment, checkpoint, data=data, results=results, work_dir=work_dir)
-    for metric in outcome.result.metrics:
-        say(f"{outcome.result.identity}: {metric.name} {metric.value:.2f} {metric.unit} ({checkpoint})")
+    outcome = engine.test(experiment, checkpoint, data=data, results=results, work_dir=work_dir, device=device)
+    for metric in outcome.result.metrics if outcome.result else ():
+        say(f"{experiment}: {metric.name} {metric.value:.2f} {metric.unit} ({checkpoint})")
     say(f"recorded in {outcome.path}")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 from rich.console import Console
@@ -18,22 +16,38 @@ from rich.console import Console
 from benchmarks import environment, ledger
 from benchmarks.datasets import registry
 from benchmarks.errors import UserError
-from benchmarks.training.checkpoints import checkpoint_files, load_safely, load_strictly, network_weights
+from benchmarks.training import device as devices
+from benchmarks.training import evaluation, journal, launch, processes, records
+from benchmarks.training.checkpoint_files import checkpoint_files
 from benchmarks.training.experiments import experiment
 from benchmarks.training.hooks import DivergedError
+from benchmarks.training.lock import locked
 from benchmarks.training.progress import ProgressHook
-from benchmarks.training.runner import BenchmarkRunner
-
-_TEST_NOTE = "recorded accuracy: last weights, float32, all test images; the curve is watched in the training precision"
+from benchmarks.training.runner import BenchmarkRunner, closing
+from benchmarks.training.safe_loading import load_safely
+from benchmarks.training.stopping import StoppedError, Stopper, signals_stop
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """result and the ledger file it is in; `already` says that the run had been finished before."""
+    """What came of a run: a record, or where it stopped.
 
-    result: ledger.RunResult
-    path: Path
+    result, path: the record and its file in the ledger; None if the run was stopped. already: it had come to its end
+    before. stopped_at: (whole epochs, iterations) that are done. stopped_by: "time budget", "SIGINT" or "SIGTERM".
+    left_s: estimated seconds of training left, None where this process trained nothing.
+    """
+
+    result: ledger.RunResult | None
+    path: Path | None
     already: bool = False
+    stopped_at: tuple[int, int] | None = None
+    stopped_by: str | None = None
+    left_s: float | None = None
+
+
+def work_folder(name: str, seed: int, work_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Where checkpoints and logs of a run are: `work_dir`, or `work_dirs/<name>/seed<seed>`."""
+    return Path(work_dir) if work_dir else Path("work_dirs") / name / f"seed{seed}"
 
 
 def prepare(
@@ -50,7 +64,8 @@ def prepare(
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         loader.dataset.root = root
     config.randomness = {"seed": seed}
-    config.work_dir = str(Path(work_dir) if work_dir else Path("work_dirs") / name / f"seed{seed}")
+    config.work_dir = str(work_folder(name, seed, work_dir))
+    config.experiment_name = f"{name} seed {seed}"  # of its log
     return config
 
 
@@ -63,53 +78,44 @@ def train(
     results: str | os.PathLike[str] | None = None,
     resume: bool = True,
     console: Console | None = None,
+    time_budget_s: float | None = None,
+    launcher: str = "none",
+    compile: bool | None = None,  # noqa: A002 (torch's and the command line's name for it)
+    device: str | None = None,
+    tensorboard: bool = False,
 ) -> Outcome:
     """Train an experiment to its end, test the last weights and record the run.
 
     Goes on from the newest readable checkpoint in `work_dir` (default `work_dirs/<name>/seed<seed>`) if `resume`; such
-    a run equals an uninterrupted one, since order and augmentation follow from seed and epoch. The same seed on the
-    same machine with the same versions gives the same weights.
-    Raises UserError; KeyboardInterrupt leaves the last epoch's checkpoint. A diverged run is recorded and returned.
+    a run equals an uninterrupted one. The same seed on the same machine with the same versions gives the same weights.
+    A run that has come to its end, diverged or not, is not trained again; only its record is returned.
+
+    time_budget_s: seconds until the call must return; what is done by then is saved. Ctrl-C and SIGTERM save and stop,
+    too. launcher: "none", or how this process was started (benchmarks.training.launch). compile: torch.compile on or
+    off; None as the config says. device: "cpu", "cuda", "cuda:1", ...; None takes a GPU where there is one.
+
+    Raises UserError, and whatever else went wrong (noted in the work folder's `failed.txt`); the checkpoints stay.
+    A diverged run is recorded and returned.
     """
-    config = prepare(name, seed, data, work_dir)
-    if not resume and (old := checkpoint_files(config.work_dir)):
-        raise UserError(f"{config.work_dir} holds {len(old)} checkpoints of an earlier run; remove it to start anew")
-    config.resume = resume
-    git = environment.git_state()
-    runner = build_runner(config)
-    progress = ProgressHook(name, console)
-    runner.register_hook(progress)
-    status, notes, metrics = "finished", [_TEST_NOTE], {}
-    try:
-        runner.train()
-        previous = results_root(config, results) / f"{name}/seed{seed}-{run_id(runner)}.json"
-        if runner.resumed_from == runner.max_epochs and previous.is_file():
-            return Outcome(ledger.read(previous), previous, already=True)
-        metrics = runner.test()
-    except DivergedError as error:
-        status = "diverged"
-        notes = [str(error)]
-    finally:
-        progress.close()
-    if runner.resumed_from:
-        notes.append(f"resumed after epoch {runner.resumed_from}")
-    result = ledger.RunResult.model_validate(
-        {
-            **describe(config, seed, runner),
-            "origin": "train",
-            "run_id": run_id(runner),
-            "status": status,
-            "metrics": percentages(metrics),
-            "epochs_done": runner.epoch,
-            "wall_time_s": round(runner.wall_time_s, 1),
-            "started_at": runner.started_at,
-            "finished_at": now(),
-            "git": git,
-            "curves": columns(runner.curve),
-            "notes": notes,
-        }
-    )
-    return Outcome(result, ledger.write(result, results_root(config, results)))
+    stopper = Stopper(time_budget_s)
+    evaluation.refuse_to_train(experiment(name))  # before a folder is made
+    folder = work_folder(name, seed, work_dir)
+    with launch.processes(launcher, device) as place, locked(folder) if place.is_main else contextlib.nullcontext():
+        ended = processes.from_main(records.kept(folder, name, seed) if place.is_main else None)
+        if not resume and (ended or checkpoint_files(folder)):
+            held = f"{len(checkpoint_files(folder))} checkpoints of an earlier run"
+            raise UserError(f"{folder} holds {held}; remove it to start anew")
+        if ended is not None:
+            return _recorded_again(ended, folder, results, place.is_main)
+        config = prepare(name, seed, data, work_dir)
+        config.resume = resume
+        if compile is not None:
+            config.model.compile = compile
+        if tensorboard:
+            journal.log_to_tensorboard(config)
+        launch.configure(config, launcher, device)
+        with _failures_noted(folder), devices.used(devices.check(device)):
+            return _train(config, seed, results, stopper, console)
 
 
 def test(
@@ -119,42 +125,46 @@ def test(
     data: str | os.PathLike[str] | None = None,
     results: str | os.PathLike[str] | None = None,
     work_dir: str | os.PathLike[str] | None = None,
+    device: str | None = None,
 ) -> Outcome:
     """Test a checkpoint on the experiment's test images, in float32, and record it with the checkpoint's SHA-256.
 
-    The file must fit the model exactly. Raises UserError if it is missing, unreadable or of another architecture.
+    The file may be ours, MMEngine's or a bare state dict, and must fit the model exactly. Raises UserError if it is
+    missing, unreadable or of another architecture.
     """
-    content = load_safely(checkpoint)
-    seed = plain_int(content.get("seed"))
+    content = load_safely(checkpoint, mmengine=True)
+    meta = content.get("meta")
+    told = meta if isinstance(meta, dict) else content  # MMEngine's checkpoint tells it in "meta", ours at the top
+    seed, epoch = (records.plain_int(told.get(key)) for key in ("seed", "epoch"))
     config = prepare(name, seed, data, work_dir)
     config.work_dir = str(Path(config.work_dir) / "test")
     for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"):
         config[key] = None
     config.custom_hooks = []
     config.default_hooks = {"checkpoint": None}
-    runner = build_runner(config)
-    load_strictly(runner.model.network, network_weights(content), os.fspath(checkpoint), config.model.name)
-    started, tick = now(), time.monotonic()
-    metrics = runner.test()
-    seconds = time.monotonic() - tick
-    digest = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
-    result = ledger.RunResult.model_validate(
-        {
-            **describe(config, seed, runner),
-            "origin": "test",
-            "run_id": f"test-{digest[:12]}",
-            "status": "finished",
-            "metrics": percentages(metrics),
-            "epochs_done": plain_int(content.get("epoch")),
-            "wall_time_s": round(seconds, 1),
-            "started_at": started,
-            "finished_at": now(),
-            "git": environment.git_state(),
-            "checkpoint": f"sha256:{digest}",
-            "notes": ["test of a checkpoint, float32"],
-        }
-    )
-    return Outcome(result, ledger.write(result, results_root(config, results)))
+    with devices.used(devices.check(device)), closing(build_runner(config)) as runner:
+        evaluation.load_weights(config, runner.model.network, content, checkpoint)
+        started, tick = records.now(), time.monotonic()
+        metrics = runner.test()
+        seconds = time.monotonic() - tick
+        digest = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
+        result = records.run_record(
+            config,
+            seed,
+            runner,
+            origin="test",
+            run_id=f"test-{digest[:12]}",
+            status="finished",
+            metrics=records.percentages(metrics),
+            epochs_done=epoch,
+            wall_time_s=round(seconds, 1),
+            started_at=started,
+            git=environment.git_state(),
+            checkpoint=f"sha256:{digest}",
+            trained_as=evaluation.trained_as(config, told),
+            notes=["test of a checkpoint, float32"],
+        )
+    return Outcome(result, ledger.write(result, records.results_root(config.protocol.name, config.work_dir, results)))
 
 
 def build_runner(config: Config) -> BenchmarkRunner:
@@ -163,67 +173,70 @@ def build_runner(config: Config) -> BenchmarkRunner:
     return runner
 
 
-def results_root(config: Config, results: str | os.PathLike[str] | None) -> Path:
-    """The ledger; for the smoke protocol, which measures nothing, the run's own folder unless one is named."""
-    if config.protocol.name == "smoke" and not results:
-        return Path(config.work_dir) / "results"
-    return ledger.results_dir(results)
+def _train(
+    config: Config, seed: int, results: str | os.PathLike[str] | None, stopper: Stopper, console: Console | None
+) -> Outcome:
+    git, root = environment.git_state(), records.results_root(config.protocol.name, config.work_dir, results)
+    with closing(build_runner(config)) as runner, signals_stop(stopper):
+        runner.stopper = stopper
+        progress = ProgressHook(config.experiment, console)
+        for hook in (stopper, progress, journal.JsonLogHook()):
+            runner.register_hook(hook)
+        status, metrics, reason = "finished", dict[str, float](), ""
+        try:
+            runner.train()
+            former = root / config.experiment / f"seed{seed}-{records.run_id(runner)}.json"
+            if runner.resumed_from == (runner.max_epochs, 0) and former.is_file():
+                return Outcome(ledger.read(former), former, already=True)  # of a version that kept no records
+            metrics = runner.test()
+        except DivergedError as error:
+            status, reason = "diverged", str(error)
+        except StoppedError as stop:
+            journal.write_line(config.work_dir, "end", status="stopped", by=stop.why, iteration=stop.iteration)
+            left = progress.seconds_left(runner, stop.iteration)
+            return Outcome(None, None, stopped_at=(stop.epoch, stop.iteration), stopped_by=stop.why, left_s=left)
+        finally:
+            progress.close()
+        result = records.run_record(
+            config,
+            seed,
+            runner,
+            origin="train",
+            run_id=records.run_id(runner),
+            status=status,
+            metrics=records.percentages(metrics),
+            epochs_done=runner.epoch,
+            wall_time_s=round(runner.wall_time_s, 1),
+            started_at=runner.started_at,
+            git=git,
+            curves=records.columns(runner.curve),
+            notes=[reason] * bool(reason) + records.notes_of(runner),
+        )
+    if not processes.is_main_process():
+        return Outcome(result, root / result.relative_path)
+    path = records.keep(result, config.work_dir, root)
+    journal.write_line(config.work_dir, "end", status=status, **{one.name: one.value for one in result.metrics})
+    journal.draw_curve(result, config.work_dir)
+    return Outcome(result, path)
 
 
-def run_id(runner: BenchmarkRunner) -> str:
-    """When and where the run began: stays the same through resumptions, differs between machines."""
-    stamp = runner.started_at[:19].replace("-", "").replace(":", "")
-    digest = hashlib.sha256(f"{runner.started_at} {socket.gethostname()} {runner.work_dir}".encode()).hexdigest()
-    return f"{stamp}Z-{digest[:6]}"
+def _recorded_again(
+    result: ledger.RunResult, folder: Path, results: str | os.PathLike[str] | None, is_main: bool
+) -> Outcome:
+    """The record of a run that came to its end earlier; written once more where the ledger does not have it."""
+    root = records.results_root(result.protocol.name, folder, results)
+    path = root / result.relative_path
+    if is_main and not path.is_file():
+        ledger.write(result, root)
+    return Outcome(result, path, already=True)
 
 
-def describe(config: Config, seed: int, runner: BenchmarkRunner) -> dict[str, Any]:
-    """The part of a RunResult that is known before the run."""
-    test_data = config.test_dataloader.dataset
-    splits = {"test": len(runner.test_loop.dataloader.dataset)}
-    if config.train_dataloader is not None:
-        splits["train"] = len(runner.train_dataloader.dataset)
-    verify = test_data.get("verify", True)
-    autocast = (config.optim_wrapper or {}).get("dtype")
-    return {
-        "dataset": {
-            "name": config.dataset.name,
-            "checksum": registry.get(config.dataset.name).checksum(test_data.root, verify),
-            "splits": dict(sorted(splits.items(), reverse=True)),
-        },
-        "protocol": {key: config.protocol[key] for key in ("name", "proxy", "epochs", "description")},
-        "model": config.model.name,
-        "input_size": tuple(config.dataset.input_size),
-        "num_classes": config.dataset.num_classes,
-        "seed": seed,
-        "environment": environment.collect(
-            precision=f"{autocast} autocast" if autocast else "float32",
-            memory_format="channels_last" if config.model.get("channels_last", True) else "contiguous",
-        ),
-    }
-
-
-def now() -> datetime:
-    """This second, in UTC."""
-    return datetime.now(timezone.utc).replace(microsecond=0)
-
-
-def plain_int(value: object) -> int:
-    """The number a foreign checkpoint may or may not hold; 0 where it does not."""
-    return value if isinstance(value, int) and value >= 0 else 0
-
-
-def percentages(metrics: dict[str, float]) -> tuple[ledger.Metric, ...]:
-    """What the evaluator returned as the ledger's metrics; all of ours are percentages of the test images."""
-    return tuple(
-        ledger.Metric(name=name, value=round(float(value), 4), unit="%", split="test")
-        for name, value in metrics.items()
-    )
-
-
-def columns(curve: Iterable[dict[str, Any]]) -> dict[str, tuple[int | float | None, ...]]:
-    """From one dictionary an epoch to one list a quantity, in a fixed order."""
-    points = list(curve)
-    order = ("epoch", "train_loss", "top1_accuracy", "lr", "mask_penalty", "share_of_ones", "masks_changed", "seconds")
-    present = [name for name in order if any(name in point for point in points)]
-    return {name: tuple(point.get(name) for point in points) for name in present}
+@contextlib.contextmanager
+def _failures_noted(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if processes.is_main_process():
+            journal.write_line(folder, "end", status="failed", error=f"{type(error).__name__}: {error}")
+            records.remember_failure(folder, error)
+        raise

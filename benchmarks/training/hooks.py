@@ -48,26 +48,28 @@ class StopOnDivergenceHook(Hook):
 class CurveHook(Hook):
     """Keeps one dictionary an epoch in `runner.curve` and the wall time in `runner.wall_time_s`.
 
-    `train_loss` is the mean over the epoch's batches without the masks' penalty, which is `mask_penalty`.
-    A run that was stopped between the end of an epoch and its validation makes up for the validation on resuming.
+    `train_loss` is the mean over the epoch's batches without the masks' penalty, which is `mask_penalty`. Checkpoints
+    carry the curve and the sums of the running epoch, so that a run that was stopped has the same curve in the end.
     """
 
     priority = "LOW"
 
+    def __init__(self) -> None:
+        self._sums: dict[str, Any] = {}
+        self._batches = 0
+        self._seconds = 0.0  # of the running epoch, in the processes before this one
+        self._resumed = False
+
     def before_train(self, runner: Any) -> None:
         runner.curve = getattr(runner, "curve", [])
         runner.wall_time_s = getattr(runner, "wall_time_s", 0.0)
-        self._tick = time.monotonic()
-        loop = runner.train_loop
-        if runner.curve and "top1_accuracy" not in runner.curve[-1] and runner.val_loop is not None:
-            due = loop.epoch % loop.val_interval == 0 or loop.epoch == loop.max_epochs
-            if due and loop.epoch >= loop.val_begin:
-                runner.val_loop.run()
+        self._tick = self._epoch_start = time.monotonic()
 
     def before_train_epoch(self, runner: Any) -> None:
-        self._sums: dict[str, Any] = {}
-        self._batches = 0
         self._epoch_start = time.monotonic()
+        if not self._resumed:
+            self._start_anew()
+        self._resumed = False
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
@@ -78,27 +80,56 @@ class CurveHook(Hook):
         self._batches += 1
 
     def after_train_epoch(self, runner: Any) -> None:
-        means = processes.means({name: float(total) / max(self._batches, 1) for name, total in self._sums.items()})
-        penalty = means.get("loss_masks")
+        means = self.means()
         point: dict[str, Any] = {
             "epoch": runner.epoch + 1,
-            "train_loss": round(means.get("loss", math.nan) - (penalty or 0.0), 5),
+            "train_loss": round(means["train_loss"], 5),
             "lr": float(f"{runner.optim_wrapper.optimizer.param_groups[0]['lr']:.4g}"),
-            "seconds": round(time.monotonic() - self._epoch_start, 2),
+            "seconds": round(self._seconds + time.monotonic() - self._epoch_start, 2),
         }
-        if penalty is not None:
-            point["mask_penalty"] = round(penalty, 5)
+        if "mask_penalty" in means:
+            point["mask_penalty"] = round(means["mask_penalty"], 5)
         scalars = runner.message_hub.log_scalars
         for name in ("share_of_ones", "masks_changed"):
             if f"train/{name}" in scalars:
                 point[name] = round(float(scalars[f"train/{name}"].current()), 6)
         runner.curve.append(point)
+        self._start_anew()
         self._add_time(runner)
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         if getattr(runner, "curve", None) and metrics:
             runner.curve[-1].update({name: round(value, 4) for name, value in metrics.items()})
             self._add_time(runner)
+
+    def means(self) -> dict[str, float]:
+        """`train_loss` and, with learnable masks, `mask_penalty` of the running epoch so far; waits for the device."""
+        means = processes.means({name: float(total) / max(self._batches, 1) for name, total in self._sums.items()})
+        penalty = means.get("loss_masks")
+        found = {"train_loss": means.get("loss", math.nan) - (penalty or 0.0)}
+        return found if penalty is None else {**found, "mask_penalty": penalty}
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        self._add_time(runner)
+        so_far = self._seconds + time.monotonic() - self._epoch_start if self._batches else 0.0
+        checkpoint["curve"] = runner.curve
+        checkpoint["wall_time_s"] = runner.wall_time_s
+        checkpoint["epoch_so_far"] = {"sums": processes.means(self._sums), "batches": self._batches, "seconds": so_far}
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        if not (runner._resume and "curve" in checkpoint):
+            return
+        runner.curve = list(checkpoint["curve"])
+        runner.wall_time_s = float(checkpoint["wall_time_s"])
+        so_far = checkpoint.get("epoch_so_far")  # absent in format 1, which knew ends of epochs only
+        if so_far is not None and so_far["batches"]:
+            device = next(runner.model.parameters()).device
+            self._sums = {name: torch.as_tensor(total, device=device) for name, total in so_far["sums"].items()}
+            self._batches, self._seconds = so_far["batches"], so_far["seconds"]
+            self._resumed = True
+
+    def _start_anew(self) -> None:
+        self._sums, self._batches, self._seconds = {}, 0, 0.0
 
     def _add_time(self, runner: Any) -> None:
         now = time.monotonic()

@@ -71,6 +71,11 @@ class ProgressHook(Hook):
     def after_train(self, runner: Any) -> None:
         self.close()
 
+    def seconds_left(self, runner: Any, iteration: int) -> float | None:
+        """Estimated seconds from this iteration to the end; None where nothing was trained yet."""
+        done = iteration - self._begin_iteration
+        return (time.monotonic() - self._begin) / done * (runner.max_iters - iteration) if done > 0 else None
+
     def close(self) -> None:
         """Give the terminal back; harmless if there is no bar."""
         if self.bar is not None:
@@ -86,9 +91,8 @@ class ProgressHook(Hook):
             parts.append(f"ones {point['share_of_ones']:.3f}")
             parts.append(f"masks changed {100 * point.get('masks_changed', 0.0):.2f} %")
         parts.append(f"{point['seconds']:.0f} s")
-        done = runner.iter - self._begin_iteration
-        if done > 0 and runner.iter < runner.max_iters:
-            left = (time.monotonic() - self._begin) / done * (runner.max_iters - runner.iter)
+        left = self.seconds_left(runner, runner.iter)
+        if left:
             parts.append(f"{left / 60:.1f} min left")
         self.console.print(", ".join(parts), highlight=False, soft_wrap=True)
 

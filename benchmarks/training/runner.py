@@ -1,31 +1,48 @@
-"""MMEngine's Runner with safe checkpoints and a quiet console."""
+"""MMEngine's Runner with safe checkpoints, exact resumption and a quiet console."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import warnings
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from mmengine.logging import MMLogger
-from mmengine.runner import Runner
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.runner import BaseLoop, Runner
+from mmengine.visualization import Visualizer
 
 from benchmarks.errors import UserError
-from benchmarks.training.checkpoints import newest_readable, restore
+from benchmarks.training import processes
+from benchmarks.training.checkpoint_files import newest_readable, remove_leftovers
+from benchmarks.training.checkpoints import restore
+from benchmarks.training.loop import ResumableTrainLoop
+from benchmarks.training.stopping import Stopper
 
 
 class BenchmarkRunner(Runner):
     """Runner whose `resume` reads our checkpoints (never unpickling objects) and whose log goes to its file only.
 
     After training: `curve` (one dictionary an epoch), `wall_time_s` (training and validation, over all resumptions),
-    `started_at` (ISO, UTC) and `resumed_from` (epochs that were done when this process took over).
+    `started_at` (ISO, UTC), `resumptions` (how often) and `resumed_from` ((epochs, batches) that were done when this
+    process took over).
+    `stopper` says when to stop early; it also is one of the hooks.
     """
 
     curve: list[dict[str, Any]]
     wall_time_s: float
     started_at: str
-    resumed_from: int
+    resumed_from: tuple[int, int]
+    resumptions: int
+    stopper: Stopper
     _has_loaded: bool
+    _resume: bool
+    _has_begun = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stopper = Stopper()
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         logger: MMLogger = super().build_logger(*args, **kwargs)
@@ -34,15 +51,52 @@ class BenchmarkRunner(Runner):
                 handler.setLevel(logging.CRITICAL)
         return logger
 
+    def build_train_loop(self, loop: BaseLoop | dict[str, Any]) -> BaseLoop:
+        plain = isinstance(loop, dict) and (loop.get("type") == "EpochBasedTrainLoop" or loop.get("by_epoch", False))
+        if plain and isinstance(loop, dict):
+            settings = {key: value for key, value in loop.items() if key not in {"type", "by_epoch"}}
+            loop = {"type": ResumableTrainLoop.__name__, **settings}
+        return super().build_train_loop(loop)
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        # `test` after `train` calls before_run again, where EMAHook forgets its average and would test other weights.
+        if fn_name == "before_run":
+            if self._has_begun:
+                return
+            self._has_begun = True
+        super().call_hook(fn_name, **kwargs)
+
     def load_or_resume(self) -> None:
         if self._has_loaded:
             return
-        self.curve, self.wall_time_s, self.resumed_from = [], 0.0, 0
-        self.started_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._has_loaded = True
-        found = newest_readable(self.work_dir) if self._resume else None
+        self.curve, self.wall_time_s, self.resumed_from, self.resumptions = [], 0.0, (0, 0), 0
+        self.started_at = processes.from_main(datetime.now(timezone.utc).isoformat(timespec="seconds"))
+        content = processes.tensors_from_main(self._newest_checkpoint()) if self._resume else None
+        self._resume = content is not None  # what EMAHook takes for "resumed"
+        if content is not None:
+            restore(self, content)
+            self.resumed_from = (int(content["epoch"]), int(content.get("batches_done", 0)))
+        elif self._load_from is not None:
+            self.load_checkpoint(self._load_from)
+
+    def close(self) -> None:
+        """Close the log's files and what MMEngine keeps of a run for the rest of the process, where others follow."""
+        for handler in self.logger.handlers:
+            handler.close()
+        with contextlib.suppress(AttributeError):  # a visualizer that was never used
+            self.visualizer.close()
+        for registry in (MMLogger, MessageHub, Visualizer):
+            registry._instance_dict.pop(self.experiment_name, None)
+
+    def _newest_checkpoint(self) -> dict[str, Any] | None:
+        """The newest checkpoint in the work folder, read by the main process; None if there is none."""
+        if not processes.is_main_process():
+            return None
+        remove_leftovers(self.work_dir)
+        found = newest_readable(self.work_dir)
         if found is None:
-            return
+            return None
         path, content, complaints = found
         experiment, seed = self.cfg.get("experiment", ""), self.seed
         if (content["experiment"], content["seed"]) != (experiment, seed):
@@ -50,5 +104,13 @@ class BenchmarkRunner(Runner):
             raise UserError(f"{path} belongs to {theirs}, not to {experiment} seed {seed}; give another --work-dir")
         for complaint in complaints:
             warnings.warn(f"{complaint}; going on from {path.name}", stacklevel=2)
-        restore(self, content)
-        self.resumed_from = int(content["epoch"])
+        return content
+
+
+@contextlib.contextmanager
+def closing(runner: BenchmarkRunner) -> Iterator[BenchmarkRunner]:
+    """Close the runner at the end of the block."""
+    try:
+        yield runner
+    finally:
+        runner.close()
