@@ -22,8 +22,9 @@ class GitState(BaseModel):
 
 
 class Environment(BaseModel):
-    """Versions and hardware. `gpu` is None on a CPU; `precision` and `memory_format` are known for a run only.
+    """Versions and hardware. `gpu` is None on a CPU; `precision`, `memory_format` and `compile` are a run's only.
 
+    compile: the mode or backend of torch.compile, "no" without it.
     processes: how many ran together, as under torchrun, with a GPU each if there are any ("NAME x8"); the other fields
     are the main one's.
     """
@@ -40,6 +41,7 @@ class Environment(BaseModel):
     gpu: str | None = None
     precision: str | None = None
     memory_format: str | None = None
+    compile: str | None = None
     processes: int = Field(default=1, ge=1)
 
     @property
@@ -69,7 +71,7 @@ def cpu_name() -> str:
 
 
 def collect(**run: Any) -> Environment:
-    """Describe this process's environment; keyword arguments fill `precision` and `memory_format`. Imports torch."""
+    """Describe this process's environment; keyword arguments fill `precision` and its like. Imports torch."""
     import torch
 
     several = torch.distributed.is_available() and torch.distributed.is_initialized()

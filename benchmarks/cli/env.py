@@ -16,7 +16,7 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
     from benchmarks import environment
 
-    described = environment.collect().model_dump(exclude={"precision", "memory_format"})
+    described = environment.collect().model_dump(exclude={"precision", "memory_format", "compile"})
     described.update({f"git_{key}": value for key, value in environment.git_state().model_dump().items()})
     if as_json:
         typer.echo(json.dumps(described, indent=2))

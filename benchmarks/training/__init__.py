@@ -7,6 +7,16 @@ Importing this package registers our data sets, model wrapper, metric and hooks,
 from __future__ import annotations
 
 import backbones.adapters.mmengine
-from benchmarks.training import accuracy, checkpoints, classifier, data, distributed, hooks, hotpath
+from benchmarks.training import accuracy, checkpoints, classifier, compiling, data, distributed, hooks, hotpath
 
-__all__ = ["accuracy", "backbones", "checkpoints", "classifier", "data", "distributed", "hooks", "hotpath"]
+__all__ = [
+    "accuracy",
+    "backbones",
+    "checkpoints",
+    "classifier",
+    "compiling",
+    "data",
+    "distributed",
+    "hooks",
+    "hotpath",
+]

@@ -10,6 +10,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type="VersatileMaskHook", weight=0.1, mask_lr_scale=30.0),
     dict(type="DistributedHook"),
+    dict(type="CompileHook"),
     dict(type="StopOnDivergenceHook"),
     dict(type="CurveHook"),
 ]
@@ -17,6 +18,8 @@ optim_wrapper = dict(
     type="AutocastOptimWrapper",
     dtype="bfloat16",
 )
+# On a GPU, cuDNN tries its convolutions once and takes the fastest: shapes are the same in all iterations.
+env_cfg = dict(cudnn_benchmark=True)
 randomness = dict(seed=0)
 default_scope = "mmengine"
 log_level = "INFO"

@@ -1,0 +1,95 @@
+"""torch.compile of a network for the batches of its training, and for nothing else.
+
+Validation, tests and a last, smaller batch run eagerly on the same weights: each would be compiled anew (a minute a
+shape on two cores), for a hundredth of the work. Which batch is compiled does not depend on where a run was resumed,
+so a resumed run computes what an uninterrupted one does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from torch import nn
+
+from backbones.adapters.mmengine import unwrap
+from benchmarks.errors import UserError, did_you_mean
+
+Choice = bool | str | None
+
+# What None and "auto" mean, by the type of the device: on only where `slimbench throughput` has shown that it helps.
+AUTO: dict[str, str | None] = {"cpu": None, "cuda": None}
+
+# Modes that replay a recorded CUDA graph: one launch instead of a thousand, which is what a small network waits for.
+GRAPH_MODES = ("reduce-overhead", "max-autotune")
+
+_COMPILERS = ("g++", "clang++", "c++", "cl")
+
+
+def chosen_mode(choice: Choice, device: str) -> str | None:
+    """The mode of torch.compile, or the name of a backend, that a choice means on a device; None for eager.
+
+    choice: None or "auto" (see AUTO), False, True (mode "default"), a mode or a backend. device: "cpu", "cuda", ...
+    Raises UserError for anything else.
+    """
+    if choice is None or choice == "auto":
+        return AUTO.get(device)
+    if isinstance(choice, bool):
+        return "default" if choice else None
+    known = [*modes(), *backends()]
+    if choice not in known:
+        raise UserError(
+            f"compile={choice!r}{did_you_mean(choice, known)}: it is 'auto', True, False, a mode of torch.compile "
+            f"({', '.join(modes())}) or a backend"
+        )
+    return choice
+
+
+def modes() -> list[str]:
+    """The modes of torch.compile's own backend, inductor."""
+    import torch._inductor
+
+    return list(torch._inductor.list_mode_options())
+
+
+def backends() -> list[str]:
+    """Every backend, those for finding errors ("eager", "aot_eager") included."""
+    return list(torch._dynamo.list_backends(exclude_tags=()))
+
+
+def compile_network(network: nn.Module, mode: str, device: str) -> None:
+    """Make `network(x)` run compiled; `network.forward(x)` stays eager. Parameters, buffers and their names stay.
+
+    Raises UserError where what inductor needs on that device, a C++ compiler or Triton, is missing.
+    """
+    torch.compiler.reset()  # else the networks of a series count as recompilations of one, and the ninth runs eagerly
+    if mode in modes():
+        missing = _missing(device)
+        if missing:
+            raise UserError(f"torch.compile needs {missing} on a {device} device; install it or use --no-compile")
+        network.compile(mode=mode, dynamic=False)
+    else:
+        network.compile(backend=mode, dynamic=False)
+
+
+def _missing(device: str) -> str | None:
+    if device == "cpu":
+        return None if any(map(shutil.which, _COMPILERS)) or os.environ.get("CXX") else "a C++ compiler"
+    return None if find_spec("triton") else "Triton"
+
+
+@HOOKS.register_module(force=True)
+class CompileHook(Hook):
+    """Compiles an `ImageClassifier` as its option `compile` says, for batches of the training loader's size."""
+
+    priority = "LOW"
+
+    def before_train(self, runner: Any) -> None:
+        start = getattr(unwrap(runner.model), "compile_for", None)
+        if start is not None:
+            start(runner.train_dataloader.batch_size)
