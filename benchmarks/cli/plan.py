@@ -110,20 +110,33 @@ def _show(found: Plan) -> None:
 def _grid(items: Sequence[Experiment]) -> Table:
     from rich.table import Table
 
-    grid = Table()
-    for title in ("", "experiment", "serves", "seeds", "unfinished"):
-        grid.add_column(title, no_wrap=title in {"experiment", "seeds"}, justify="right" if not title else "left")
+    from benchmarks.cli._tables import plain_console
+
+    wide = plain_console().width >= 100
+    unfinished = any(_unfinished(item) for item in items)
+    grid = Table(padding=(0, 1) if wide else (0, 1, 0, 0))
+    grid.add_column("", justify="right", no_wrap=True)
+    grid.add_column("experiment", overflow="fold", min_width=34)  # to be copied: nothing of a name is cut
+    if wide:
+        grid.add_column("serves", no_wrap=True)
+    grid.add_column("seeds", no_wrap=True)
+    if unfinished:
+        grid.add_column("unfinished")
     grid.add_column("a seed", justify="right", no_wrap=True)
     grid.add_column("all", justify="right", no_wrap=True)
+    family = ""
     for number, item in enumerate(items, 1):
+        if item.family != family:
+            family = item.family
+            grid.add_row("", f"[bold]{family}/")
         hours = [item.hours_left(seed) for seed in item.missing]
         total = None if None in hours else sum(hour or 0.0 for hour in hours)
         grid.add_row(
             str(number),
-            item.name,
-            _serves(item),
+            f"  {item.name.removeprefix(f'{family}/')}",
+            *([_serves(item)] if wide else []),
             f"{len(item.wanted) - len(item.missing)}/{len(item.wanted)}",
-            _unfinished(item),
+            *([_unfinished(item)] if unfinished else []),
             _mark(item.estimate) + _span(item.estimate.hours if item.estimate else None),
             _span(total),
         )
@@ -170,7 +183,7 @@ def _serves(item: Experiment) -> str:
 
 
 def _unfinished(item: Experiment) -> str:
-    told = [f"seed {seed}: {epochs}/{item.epochs} epochs" for seed, epochs in item.begun if seed in item.missing]
+    told = [f"seed {seed} at {epochs}/{item.epochs}" for seed, epochs in item.begun if seed in item.missing]
     told += [f"seed {seed} failed: {error[:60]}" for seed, error in item.failed if seed in item.missing]
     return ", ".join(told)
 

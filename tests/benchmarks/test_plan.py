@@ -279,7 +279,9 @@ def test_the_command_prints_a_line_an_experiment_and_the_sum(tables, tmp_path, c
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert main(arguments(tables, tmp_path, cifar10)) == 0
     printed = capsys.readouterr().out
-    assert f"{PAPER}/{BASE}" in printed
+    lines = printed.splitlines()
+    place = next(i for i, line in enumerate(lines) if f"{PAPER}/" in line)
+    assert lines[place + 1].split()[:4] == ["1", BASE, "sample/table1", "0/3"]
     assert "9 runs of 3 experiments: " in printed
     assert "~ rule of thumb for 2 CPU cores" in printed
     assert main(arguments(tables, tmp_path, cifar10, "--json", "--seeds", "0")) == 0
