@@ -73,6 +73,7 @@ class Metric(_Strict):
 class RunResult(_Strict):
     """One run: trained here (`origin` "train"), or a checkpoint tested here (`origin` "test", `checkpoint` its sha256).
 
+    trained_as: where a protocol only tests, the experiment whose finished training left the checkpoint, if it says so.
     curves: a list a quantity, one entry an epoch, None where it was not measured in that epoch.
     total_batch: images a step of training, of all `environment.processes` together; None where it was not noted.
     """
@@ -96,6 +97,7 @@ class RunResult(_Strict):
     git: GitState
     total_batch: int | None = Field(default=None, ge=1)
     checkpoint: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
+    trained_as: str = ""
     curves: dict[str, tuple[int | float | None, ...]] = {}
     notes: tuple[str, ...] = ()
 

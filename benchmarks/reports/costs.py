@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -21,6 +22,8 @@ class Protocol(BaseModel):
     """A protocol that tables name: what it is and what it takes.
 
     ``macs_per_second`` is the training throughput assumed on ``hardware``; ``basis`` says where it comes from.
+    Description and epochs are the config's where there is one (``configured``), and those of ``protocols.yaml`` where
+    there is none yet. ``weights_of``: it tests the weights that another protocol trains.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,7 +31,8 @@ class Protocol(BaseModel):
     description: str
     epochs: int
     images: int
-    configured: bool
+    configured: bool = False
+    weights_of: str = ""
     hardware: str
     macs_per_second: float
     basis: str
@@ -40,20 +44,30 @@ class Protocol(BaseModel):
 
 @lru_cache(maxsize=4)
 def protocols(file: Path = PAPERS / "protocols.yaml") -> dict[str, Protocol]:
-    """Return ``<dataset>/<protocol>`` -> protocol."""
-    raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return TypeAdapter(dict[str, Protocol]).validate_python(raw)
+    """Return ``<dataset>/<protocol>`` -> protocol; a variant costs what the protocol costs that it varies."""
+    from benchmarks.training import experiments
+
+    costs: dict[str, dict[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    merged = {name: {**content} for name, content in costs.items()}
+    for name in experiments.list_protocols():
+        own = experiments.protocol(name)
+        known = costs.get(name) or costs.get(own["variant_of"])
+        if known is not None:
+            said = {key: own[key] for key in ("description", "epochs", "weights_of")}
+            merged[name] = {**known, **said, "configured": True}
+    return TypeAdapter(dict[str, Protocol]).validate_python(merged)
 
 
 def training(dataset: str, protocol: str, model: str, macs: int | None) -> str:
     """Say how to fill a cell by training: the command, then what it costs as far as that is known."""
-    command = f"slimbench train {dataset}/{protocol}/{model}"
     known = protocols().get(f"{dataset}/{protocol}")
+    command = f"slimbench train {(known and known.weights_of) or f'{dataset}/{protocol}'}/{model}"
     if known is None:
         return command
     cost = "" if macs is None else f"about {duration(known.seconds(macs))} on {known.hardware}"
     remarks = ", ".join(filter(None, (cost, "" if known.configured else NOT_CONFIGURED)))
-    return f"{command} ({remarks})" if remarks else command
+    after = f", then slimbench test {dataset}/{protocol}/{model} --checkpoint FILE" if known.weights_of else ""
+    return f"{command} ({remarks}){after}" if remarks else f"{command}{after}"
 
 
 def evaluation(dataset: str, model: str) -> str:

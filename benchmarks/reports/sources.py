@@ -84,14 +84,14 @@ class ComplexityCounter:
 class Provenance:
     """What a reader needs to trust a run or to repeat it.
 
-    ``dirty``: whether tracked files differed from ``commit``; None where that is not known. ``finished`` is a date.
+    ``arithmetic``: precision, memory format, compilation. ``dirty``: whether tracked files differed from ``commit``; None where that is not known. ``finished`` is a date.
     """
 
     commit: str
     dirty: bool | None
     device: str
     versions: str
-    precision: str
+    arithmetic: str
     wall_time_s: float
     finished: str
 
@@ -133,7 +133,7 @@ def runs_of(results: Iterable[tuple[str, RunResult]]) -> list[Run]:
             dataset=result.dataset.name,
             protocol=result.protocol.name,
             proxy=result.protocol.proxy,
-            trained=result.origin == "train",
+            trained=result.origin == "train" or bool(result.trained_as),
             model=result.model,
             seed=result.seed,
             metric="",
@@ -187,13 +187,17 @@ def by_seed(runs: Iterable[Run]) -> list[float]:
 
 def _provenance(result: RunResult) -> Provenance:
     environment = result.environment
-    threads = f", {environment.cpu_threads} thread{'s' * (environment.cpu_threads > 1)}"
+    device = (
+        environment.gpu or f"{environment.cpu}, {environment.cpu_threads} thread{'s' * (environment.cpu_threads > 1)}"
+    )
+    compiled = environment.compile if environment.compile not in {None, "no"} else ""
+    arithmetic = (environment.precision, environment.memory_format, compiled and f"torch.compile {compiled}")
     return Provenance(
         commit=result.git.commit or "",
         dirty=result.git.dirty,
-        device=environment.gpu or f"{environment.cpu}{threads}",
+        device=f"{device}, {environment.processes} processes" if environment.processes > 1 else device,
         versions=f"Python {environment.python}, torch {environment.torch}, mmengine {environment.mmengine}",
-        precision=environment.precision or "",
+        arithmetic=", ".join(filter(None, arithmetic)),
         wall_time_s=result.wall_time_s,
         finished=result.finished_at.date().isoformat(),
     )

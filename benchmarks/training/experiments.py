@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
+from mmengine.utils import import_modules_from_strings
 
 from benchmarks.errors import UserError, did_you_mean
 
@@ -66,17 +67,24 @@ def experiment(name: str) -> Config:
     if protocol not in sources or model not in _models_for(protocol):
         raise UserError(f"no experiment {name!r}{_nearest(name)}")
     config = Config(_protocol_config(protocol)._cfg_dict.to_dict(), filename=str(sources[protocol].path))
+    import_modules_from_strings(**config.custom_imports)
     config.experiment = name
     config.model.name = model
     return config
 
 
 def protocol(name: str) -> dict[str, Any]:
-    """What "<data set>/<protocol>" says of itself: name, proxy, epochs, description, evaluate_only, weights_of."""
-    if name not in _sources(_folder_of(name)):
+    """What "<data set>/<protocol>" says of itself: name, proxy, epochs, description, evaluate_only, weights_of.
+
+    And `variant_of`, the protocol whose file a variant stands in, "" for others. Raises UserError.
+    """
+    sources = _sources(_folder_of(name))
+    if name not in sources:
         raise UserError(f"no protocol {name!r}{did_you_mean(name, _sources())}")
+    suffix = sources[name].variant
     own: dict[str, Any] = _protocol_config(name).protocol.to_dict()
-    return {"evaluate_only": False, "weights_of": "", **own}
+    base = name.removesuffix(f"-{suffix}") if suffix else ""
+    return {"evaluate_only": False, "weights_of": "", "variant_of": base, **own}
 
 
 def _nearest(name: str) -> str:
@@ -108,7 +116,7 @@ def _sources(folder: str = "") -> dict[str, _Source]:
 
 @cache
 def _file(path: Path) -> Config:
-    # What the configs import is imported by `benchmarks.training` already.
+    # Without what it imports, which only `experiment` needs: lists stay fast.
     return Config.fromfile(path, import_custom_modules=False)
 
 

@@ -99,7 +99,7 @@ def test_experiments_do_not_share_state():
 def test_a_config_says_what_it_costs(protocol):
     text = experiments.list_protocols()[protocol].read_text()
     docstring = text.split('"""')[1]
-    command = re.search(r"Command:\s+slimbench train (\S+)", docstring)
+    command = re.search(r"Command:\s+slimbench (?:train|test) (\S+)", docstring)
     assert command, docstring
     assert command[1] in experiments.list_experiments()
     assert "Expected time:" in docstring
@@ -121,8 +121,7 @@ def test_a_wrong_name_gets_the_nearest(name, nearest):
 
 def learning_rates(config, iterations_per_epoch):
     """The learning rate of each iteration under the config's schedulers."""
-    optimizer_settings = {key: value for key, value in config.optim_wrapper.optimizer.items() if key != "type"}
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], **optimizer_settings)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr=config.optim_wrapper.optimizer.lr)
     wrapper = OptimWrapper(optimizer)
     epochs = config.train_cfg.max_epochs
     schedulers = [
