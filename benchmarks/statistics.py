@@ -123,7 +123,9 @@ def difference(
     elif spread is not None:
         sds, df = (spread.sd, spread.sd), float(spread.df)
     else:
-        reason = "one run has no spread" if None in {first.sd, second.sd} else "the runs of a side agree to the last digit"
+        reason = (
+            "one run has no spread" if None in {first.sd, second.sd} else "the runs of a side agree to the last digit"
+        )
         return Difference(mean, None, None, level, None, first, second, reason=reason)
     half = t_quantile((1 + level) / 2, df) * math.hypot(sds[0] / math.sqrt(first.n), sds[1] / math.sqrt(second.n))
     return Difference(mean, mean - half, mean + half, level, df, first, second, spread)
@@ -133,7 +135,7 @@ def threshold(gain: float, tolerance: float) -> float:
     """Return the least true difference that a claim of ``gain`` stands for, in the gain's unit.
 
     More than half of a positive gain must be there. A gain of zero or less is the claim that a cheaper network loses
-    no more than printed; ``tolerance`` is what one training may scatter by, which the authors could not have seen.
+    no more than printed; ``tolerance`` is what one training may scatter by, which the papers do not print.
     """
     return gain / 2 if gain > 0 else gain - tolerance
 

@@ -24,8 +24,8 @@ from benchmarks.reports.cells import Report
 from benchmarks.reports.sources import Run, by_seed
 from benchmarks.statistics import Difference, Verdict, difference, pooled, seeds_needed, threshold, verdict
 
-# What a row may lose beyond what is printed and still keep its quality, by the unit of the gain. Our choice, and about
-# what one training scatters by: the papers train once, so that they could not have seen a smaller loss.
+# What a row may lose beyond what is printed and still keep its quality, by the unit of the gain. Our choice, meant as
+# what one training scatters by: the papers print no spread, so that they cannot tell a smaller loss from none.
 TOLERANCE = {"points": 0.2, "dB": 0.05}
 
 Against = Literal["baseline", "variant", "equal cost", "random masks"]

@@ -95,7 +95,7 @@ def signed(value: float | Decimal, places: int) -> str:
 def line(claim: Claim) -> str:
     """Return a measured claim as one line for the terminal."""
     _, versus, metric, claimed, stands, found, n, verdict, seeds = fields(claim)
-    words = [f"{claim.row} against {versus}, {metric}, {claim.protocol}: {found} {claim.unit}, n = {n}"]
+    words = [f"{claim.row} against {versus}, {metric} in {claim.unit}, {claim.protocol}: {found}, n = {n}"]
     if claimed:
         more = f"; seeds to decide: {seeds}" if seeds else ""
         words.append(f"claimed {claimed}, stands for {stands}: {verdict}{more}")

@@ -28,7 +28,7 @@ class Line:
     epochs: int
     commit: str
     device: str
-    precision: str
+    arithmetic: str
     versions: str
     wall_time: str
     finished: str
@@ -80,7 +80,7 @@ def _line(path: str, runs: list[Run]) -> Line:
         epochs=run.epochs,
         commit=commit(known.commit, known.dirty) if known else "unknown",
         device=known.device if known else "unknown",
-        precision=known.precision if known else "",
+        arithmetic=known.arithmetic if known else "",
         versions=known.versions if known else "unknown",
         wall_time=costs.duration(known.wall_time_s) if known else "",
         finished=known.finished if known else "",

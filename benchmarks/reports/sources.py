@@ -84,7 +84,8 @@ class ComplexityCounter:
 class Provenance:
     """What a reader needs to trust a run or to repeat it.
 
-    ``arithmetic``: precision, memory format, compilation. ``dirty``: whether tracked files differed from ``commit``; None where that is not known. ``finished`` is a date.
+    ``arithmetic``: precision, memory format, compilation. ``dirty``: whether tracked files differed from ``commit``;
+    None where that is not known. ``finished`` is a date.
     """
 
     commit: str

@@ -15,8 +15,9 @@ from rich.text import Text
 
 from benchmarks import digits
 from benchmarks.published import Column, Paper, Row
-from benchmarks.reports import text
+from benchmarks.reports import claims_text, text
 from benchmarks.reports.cells import Cell, Report
+from benchmarks.reports.claims import claims
 from benchmarks.reports.summary import summarize
 
 _STYLES = {"measured": "cyan", "evaluated": "cyan", "proxy": "magenta", "blocked": "red"}
@@ -99,9 +100,12 @@ def _verdict(cell: Cell) -> Text:
 
 
 def _legend(report: Report) -> Iterator[Text]:
-    """Yield a line for each kind of run that is shown, each difference that is explained, and the marks."""
+    """Yield a line for each kind of run that is shown, each measured gain, each explained difference, and the marks."""
     for line in text.shown_runs(report):
         yield Text(line, "magenta" if line.startswith("proxy") else "cyan")
+    for claim in claims(report):
+        if claim.measured is not None:
+            yield Text(claims_text.line(claim), "magenta" if claim.proxy else "cyan")
     for cell in report.cells:
         if cell.explanation and not cell.agrees:
             yield Text(f"✗ {cell.row}, {cell.column}: {cell.explanation}", "yellow")

@@ -106,6 +106,15 @@ def write_combined(reports: Iterable[Report], counter: Counter, output: Path) ->
     return written
 
 
+def curve_groups(results: Iterable[tuple[str, RunResult]]) -> dict[tuple[str, str], list[tuple[str, RunResult]]]:
+    """Return (data set, protocol) -> the trainings that have a curve, in the order of their files."""
+    groups: dict[tuple[str, str], list[tuple[str, RunResult]]] = {}
+    for path, result in sorted(results, key=lambda one: one[0]):
+        if result.origin == "train" and result.curves:
+            groups.setdefault((result.dataset.name, result.protocol.name), []).append((path, result))
+    return dict(sorted(groups.items()))
+
+
 def write_curves(
     results: Iterable[tuple[str, RunResult]], output: Path, only: Collection[tuple[str, str]] | None = None
 ) -> list[Path]:
@@ -118,19 +127,15 @@ def write_curves(
     """
     from benchmarks.reports import curves, render, style
 
-    groups: dict[tuple[str, str], list[tuple[str, RunResult]]] = {}
-    for path, result in sorted(results, key=lambda one: one[0]):
-        if result.origin == "train" and result.curves:
-            groups.setdefault((result.dataset.name, result.protocol.name), []).append((path, result))
     written: list[Path] = []
     folder = output / render.CURVES
     try:
-        for key in sorted(groups if only is None else groups.keys() & set(only)):
-            stem, data = folder / "-".join(key), curves.frame(groups[key])
-            if not curves.panels_of(data):
+        for key, group in curve_groups(results).items():
+            stem, data = folder / "-".join(key), curves.frame(group)
+            if (only is not None and key not in only) or not curves.panels_of(data):
                 continue
             folder.mkdir(parents=True, exist_ok=True)
-            written.append(_replace(stem.with_name(f"{stem.name}.md"), render.curves_markdown(groups[key])))
+            written.append(_replace(stem.with_name(f"{stem.name}.md"), render.curves_markdown(group)))
             written.append(_replace(stem.with_name(f"{stem.name}.csv"), curves.tidy_csv(data)))
             written += style.save(curves.learning_curves(data), stem)
     except OSError as error:

@@ -113,7 +113,7 @@ PROVENANCE = Provenance(
     dirty=False,
     device="A processor, 2 threads",
     versions="Python 3.11.7, torch 2.6.0, mmengine 0.10.12",
-    precision="bfloat16 autocast",
+    arithmetic="bfloat16 autocast, channels_last",
     wall_time_s=5400.0,
     finished="2026-01-02",
 )

@@ -222,3 +222,12 @@ def test_finished_runs_leave_the_ledger_with_their_test_metrics_and_others_witho
     assert found[1].value == 80.0
     assert found[1].provenance.finished == "2026-01-02"
     assert found[1].provenance.device == "A processor, 2 threads"
+
+
+def test_the_provenance_names_processes_and_a_compiled_network():
+    result = samples.result()
+    changes = {"gpu": "A card x2", "processes": 2, "precision": "bfloat16 autocast", "compile": "inductor"}
+    several = result.model_copy(update={"environment": result.environment.model_copy(update=changes)})
+    (run,) = runs_of([("a.json", several)])
+    assert run.provenance.device == "A card x2, 2 processes"
+    assert run.provenance.arithmetic == "bfloat16 autocast, torch.compile inductor"

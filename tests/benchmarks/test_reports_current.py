@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.published import select_tables
-from benchmarks.reports import combined, index
-from benchmarks.reports.sources import ComplexityCounter, ledger_runs
-from benchmarks.reports.write import join, texts
+from benchmarks.reports import combined, curves, index, render
+from benchmarks.reports.sources import ComplexityCounter, ledger_results, ledger_runs
+from benchmarks.reports.write import curve_groups, join, texts
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +24,10 @@ def check(name, fresh, table):
     renew = f"run `slimbench reproduce {table}` and commit reports/"
     assert committed.is_file(), f"reports/{name} is missing: {renew}"
     assert committed.read_text(encoding="utf-8") == fresh, f"reports/{name} is stale: {renew}"
+
+
+def trained():
+    return curve_groups(ledger_results(ROOT / "results", stop))
 
 
 @pytest.mark.parametrize("name", select_tables(["table1"]))
@@ -51,7 +55,16 @@ def test_the_committed_overview_is_up_to_date(name, fresh):
     check(name, fresh(ROOT / "reports"), "all")
 
 
+def test_the_committed_learning_curves_are_up_to_date():
+    for key, group in trained().items():
+        name = f"{render.CURVES}/{'-'.join(key)}"
+        check(f"{name}.csv", curves.tidy_csv(curves.frame(group)), "all")
+        check(f"{name}.md", render.curves_markdown(group), "all")
+        assert (ROOT / "reports" / f"{name}.png").is_file()
+
+
 def test_every_report_belongs_to_a_table():
     known = set(select_tables(["all"])) | {f"{index.COMBINED}/{dataset}" for dataset in combined.DATASETS}
+    known |= {f"{name}.claims" for name in known} | {f"{render.CURVES}/{'-'.join(key)}" for key in trained()}
     for file in (ROOT / "reports").glob("*/*.csv"):
         assert f"{file.parent.name}/{file.stem}" in known, f"{file.relative_to(ROOT)} belongs to no table: remove it"

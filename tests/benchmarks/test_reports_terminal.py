@@ -42,3 +42,12 @@ def test_proxies_are_marked_and_explained_and_so_are_differences(tmp_path):
     assert "proxy 11.75" in shown
     assert "proxy: proxy-10e, 10 epochs, n = 1; a shortened protocol, not compared with the paper" in shown
     assert "✗ Odd, params: The paper divides by 4, Eq. 6 by 5." in shown
+
+
+def test_a_measured_gain_is_told_with_its_verdict_and_an_open_one_is_not(tmp_path):
+    _, shown = printed(tmp_path, 200)
+    assert (
+        "S_1 (32×4d) against Baseline, top-1 accuracy in points, proxy-10e: +0.25 (no interval), n = 1 / 1; "
+        "claimed −0.3, stands for > −0.50: undecided; seeds to decide: unknown: no spread"
+    ) in shown
+    assert "Odd against" not in shown
