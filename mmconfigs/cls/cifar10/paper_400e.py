@@ -5,7 +5,7 @@ momentum 0.9, batch 128, padding 4 with random crop, horizontal flip, H of learn
 learning rate (docs and `VersatileMaskHook` say why). bf16 autocast, channels_last.
 
 Command:          slimbench train cifar10/paper-400e/resnet56_cifar --seed 0   (any CIFAR model of `slimbench models`)
-Expected time:    about 17 hours on two CPU cores; well under an hour on a recent GPU
+Expected time:    about 12 hours on two CPU cores; well under an hour on a recent GPU
 Expected metric:  top-1 accuracy on the 10,000 test images; Versatile Filters, Table 1
 """
 

@@ -5,7 +5,7 @@ two epochs and falls linearly to 0 at the end. bf16 autocast, channels_last. Res
 accuracies: they are marked as a proxy wherever they are shown.
 
 Command:          slimbench train cifar10/proxy-10e/resnet56_cifar --seed 0   (any CIFAR model of `slimbench models`)
-Expected time:    about 26 minutes on two CPU cores (bf16 instructions); with a GPU one to two minutes
+Expected time:    about 20 minutes on two CPU cores (bf16 instructions); with a GPU one to two minutes
 Expected metric:  top-1 accuracy on the 10,000 test images
 """
 
