@@ -43,7 +43,7 @@ def load_weights(config: Config, network: nn.Module, content: dict[str, Any], pa
         from backbones.adapters.official import CheckpointError, load_official_slimconv
 
         try:
-            load_official_slimconv(network, path)
+            load_official_slimconv(network, os.fspath(path))
         except CheckpointError as error:
             raise UserError(str(error)) from error
     else:

@@ -7,6 +7,6 @@ the root, mean squares that start from one and the learning rate inside the mome
 from __future__ import annotations
 
 from mmengine.registry import OPTIMIZERS
-from timm.optim import RMSpropTF
+from timm.optim.rmsprop_tf import RMSpropTF
 
 OPTIMIZERS.register_module(name="RMSpropTF", module=RMSpropTF, force=True)
