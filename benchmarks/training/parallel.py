@@ -27,7 +27,7 @@ GRACE_S = 300.0
 # With less time left than this it is not worth loading the data for another run; and the time that saving takes.
 SHORTEST_S = 60.0
 SAVING_S = 10.0
-STOPPED = {3, 130, -signal.SIGTERM, -signal.SIGINT}
+STOPPED = {3, 130, 143, -signal.SIGTERM, -signal.SIGINT}
 
 
 @dataclass(frozen=True)

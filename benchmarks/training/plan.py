@@ -6,6 +6,7 @@ missing while the ledger lacks a wanted seed of it; a diverged run is a result a
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +19,11 @@ from benchmarks.published import Row, Table, load_table, select_tables
 from benchmarks.reports import cells
 from benchmarks.reports.sources import ComplexityCounter, ledger_runs
 from benchmarks.training import experiments
+from benchmarks.training.checkpoint_files import progress_of
 from benchmarks.training.order import Estimate, Experiment, Run, Use, best_first
+from benchmarks.training.records import FAILURE
 
 DEFAULT_SEEDS = (0, 1, 2)
-FAILURE = "failed.txt"
 # Measured by other verbs; no training fills them.
 _NOT_TRAINED = {"latency", "gpu_memory"}
 # "evaluated" cells have the authors' weights behind them, "quoted" and "blocked" ones cannot be filled at all.
@@ -37,7 +39,8 @@ class Plan:
     experiments: those that lack seeds and whose data are here. runs: their missing runs, best first.
     without_data: those whose data set is not here. data: for each such data set, how it is fetched.
     not_configured: "<data set>/<protocol>" without a config -> published cells that wait for it.
-    test_only: experiments that train nothing (`protocol.evaluate_only`); `slimbench test` fills them.
+    test_only: experiments that train nothing (`protocol.evaluate_only`); `slimbench test` fills them, where they name
+        another's weights (`protocol.weights_of`) after that has been trained.
     """
 
     experiments: tuple[Experiment, ...]
@@ -66,25 +69,32 @@ def plan(
     Raises UserError: an unknown table, a broken table file, a protocol that no data set of the tables has.
     """
     loaded = [load_table(name, papers) for name in select_tables(tables, papers)]
-    named = list(_named(loaded, protocol, results, warn))
     if protocol is not None:
         _check_protocol(protocol, loaded)
-    there = done_seeds(results, warn)
-    wanted = tuple(dict.fromkeys(seeds))
+    named = list(_named(loaded, protocol, results, warn))
     known = set(experiments.list_experiments())
-    lacking, not_configured = [], dict[str, int]()
-    for name, uses, baseline in _by_experiment(named):
+    not_configured: dict[str, int] = {}
+    for name, use, _ in named:
         if name not in known:
             family = name.rpartition("/")[0]
-            not_configured[family] = not_configured.get(family, 0) + sum(use.cells for use in uses)
-            continue
-        begun, failed = work_in_progress(work_root, name, wanted)
-        epochs, done = int(experiments.experiment(name).protocol.epochs), there.get(name, frozenset())
-        found = Experiment(name, uses, baseline, epochs, wanted, done, begun, failed)
-        if found.missing:
-            lacking.append(found)
-    messages = {name: missing_data(name, data) for name in sorted({_dataset(item) for item in lacking})}
-    trained = [item for item in lacking if not _test_only(item)]
+            not_configured[family] = not_configured.get(family, 0) + use.cells
+    there = done_seeds(results, warn)
+    wanted = tuple(dict.fromkeys(seeds))
+
+    def lacking(entries: Iterable[tuple[str, Use, str]], origin: str) -> list[Experiment]:
+        found = [
+            Experiment(
+                name, uses, baseline, int(experiments.protocol(name.rpartition("/")[0])["epochs"]), wanted,
+                there.get((name, origin), frozenset()), *work_in_progress(work_root, name, wanted),
+            )
+            for name, uses, baseline in _by_experiment(entries)
+        ]  # fmt: skip
+        return [item for item in found if item.missing]
+
+    configured = [entry for entry in named if entry[0] in known]
+    tested = lacking((entry for entry in configured if _tests_only(entry[0])), "test")
+    trained = lacking((entry for entry in map(_trained_for, configured) if entry[0] in known), "train")
+    messages = {name: missing_data(name, data) for name in sorted({_dataset(item) for item in trained})}
     ready = [replace(item, estimate=estimate(item)) for item in trained if not messages[_dataset(item)]]
     without = [replace(item, estimate=estimate(item)) for item in trained if messages[_dataset(item)]]
     runs = best_first(ready)
@@ -94,7 +104,7 @@ def plan(
         without_data=tuple(dict.fromkeys(run.experiment for run in best_first(without))),
         data=tuple((name, message) for name, message in messages.items() if message),
         not_configured=tuple(sorted(not_configured.items())),
-        test_only=tuple(item for item in lacking if _test_only(item)),
+        test_only=tuple(tested),
     )
 
 
@@ -109,50 +119,35 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(seeds))
 
 
-def work_folder(name: str, seed: int, work_root: Path = Path("work_dirs")) -> Path:
-    """Where the engine keeps checkpoints and logs of a run."""
-    return work_root / name / f"seed{seed}"
-
-
 def work_in_progress(
     work_root: Path, name: str, seeds: Iterable[int]
 ) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, str], ...]]:
     """(seed, whole epochs done) of runs with a checkpoint, and (seed, error) of runs that failed when last tried."""
     begun, failed = [], []
     for seed in seeds:
-        folder = work_folder(name, seed, work_root)
-        numbers = [path.stem.split("_")[1] for path in folder.glob("epoch_*.pth")]
-        epochs = [int(number) for number in numbers if number.isdigit()]
-        if epochs:
-            begun.append((seed, max(epochs)))
+        folder = work_root / name / f"seed{seed}"
+        done = [progress for path in folder.glob("epoch_*.pth") if (progress := progress_of(path)) is not None]
+        if done:
+            begun.append((seed, max(done)[0]))
         if (folder / FAILURE).is_file():
             failed.append((seed, (folder / FAILURE).read_text(encoding="utf-8").strip()))
     return tuple(begun), tuple(failed)
 
 
-def remember_failure(folder: Path, message: str | None) -> None:
-    """Note beside a run's checkpoints why it failed, so that the next plan puts it last; None forgets it."""
-    if message is None:
-        (folder / FAILURE).unlink(missing_ok=True)
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / FAILURE).write_text(" ".join(message.split()) + "\n", encoding="utf-8")
-
-
-def done_seeds(results: Path | None, warn: Callable[[str], None] = lambda _: None) -> dict[str, frozenset[int]]:
-    """From an experiment to the seeds of its trained runs in the ledger that finished or diverged."""
-    import warnings
-
+def done_seeds(
+    results: Path | None, warn: Callable[[str], None] = lambda _: None
+) -> dict[tuple[str, str], frozenset[int]]:
+    """From (experiment, "train" or "test") to the seeds of its runs in the ledger that finished or diverged."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = ledger.runs(results)
     for warning in caught:
         warn(str(warning.message))
-    seeds: dict[str, set[int]] = {}
+    seeds: dict[tuple[str, str], set[int]] = {}
     for _, run in found:
-        if run.origin == "train" and run.status in {"finished", "diverged"}:
-            seeds.setdefault(run.identity, set()).add(run.seed)
-    return {name: frozenset(there) for name, there in seeds.items()}
+        if run.status in {"finished", "diverged"}:
+            seeds.setdefault((run.identity, run.origin), set()).add(run.seed)
+    return {key: frozenset(there) for key, there in seeds.items()}
 
 
 def missing_data(dataset: str, data: Path | None) -> str:
@@ -248,5 +243,19 @@ def _dataset(experiment: Experiment) -> str:
     return experiment.name.partition("/")[0]
 
 
-def _test_only(experiment: Experiment) -> bool:
-    return bool(experiments.experiment(experiment.name).protocol.get("evaluate_only", False))
+def _tests_only(name: str) -> bool:
+    return bool(experiments.protocol(name.rpartition("/")[0])["evaluate_only"])
+
+
+def _trained_for(entry: tuple[str, Use, str]) -> tuple[str, Use, str]:
+    """The same row with the experiments that train what its own only test; "" where nobody here trains it."""
+    name, use, baseline = entry
+    return _trainer(name), use, _trainer(baseline)
+
+
+def _trainer(name: str) -> str:
+    family, _, model = name.rpartition("/")
+    if family not in experiments.list_protocols() or not _tests_only(name):
+        return name
+    source: str = experiments.protocol(family)["weights_of"]
+    return f"{source}/{model}" if source else ""

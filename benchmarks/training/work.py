@@ -8,9 +8,10 @@ from pathlib import Path
 
 from benchmarks.errors import UserError
 from benchmarks.training import experiments
+from benchmarks.training.engine import work_folder
 from benchmarks.training.estimate import Estimator
 from benchmarks.training.parallel import Job
-from benchmarks.training.plan import DEFAULT_SEEDS, Plan, parse_seeds, plan, work_folder
+from benchmarks.training.plan import DEFAULT_SEEDS, Plan, parse_seeds, plan
 
 Names = Sequence[tuple[str, int]]
 

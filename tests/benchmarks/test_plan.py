@@ -13,7 +13,8 @@ from benchmarks import ledger
 from benchmarks.cli import main
 from benchmarks.errors import UserError
 from benchmarks.published import load_table
-from benchmarks.training import estimate, plan
+from benchmarks.reports import costs
+from benchmarks.training import estimate, plan, records
 from benchmarks.training.order import Estimate, Experiment, Use
 
 BASE, METHOD, CONTROL = "resnet56_cifar", "s_versatile_resnet56_cifar", "resnet56_cifar_at_63m"
@@ -159,19 +160,25 @@ def test_a_shortened_protocol_in_place_of_the_papers(tables, missing, tmp_path):
 
 
 def test_begun_runs_and_failures_are_read_from_the_work_folder(missing, tmp_path):
-    folder = plan.work_folder(f"{PAPER}/{METHOD}", 1, tmp_path / "work")
+    folder = tmp_path / "work" / PAPER / METHOD / "seed1"
     folder.mkdir(parents=True)
-    for epoch in (9, 10):
-        (folder / f"epoch_{epoch}.pth").touch()
-    (folder / ".epoch_11.pth.1.tmp").touch()
-    failed = plan.work_folder(f"{PAPER}/{BASE}", 0, tmp_path / "work")
-    plan.remember_failure(failed, "out of\nmemory")
+    for name in (
+        "epoch_9.pth",
+        "epoch_10.pth",
+        "epoch_10_batch_7.pth",
+        ".epoch_11.pth.1.tmp",
+        "epoch_12.pth.unreadable",
+    ):
+        (folder / name).touch()
+    failed = tmp_path / "work" / PAPER / BASE / "seed0"
+    failed.mkdir(parents=True)
+    records.remember_failure(failed, RuntimeError("out of memory"))
     found = missing(seeds=(0, 1))
     assert (found.runs[0].name, found.runs[0].seed) == (f"{PAPER}/{METHOD}", 1)
     assert found.runs[0].experiment.begun == ((1, 10),)
     assert (found.runs[-1].name, found.runs[-1].seed) == (f"{PAPER}/{BASE}", 0)
-    assert found.runs[-1].experiment.failed == ((0, "out of memory"),)
-    plan.remember_failure(failed, None)
+    assert found.runs[-1].experiment.failed == ((0, "RuntimeError: out of memory"),)
+    records.remember_failure(failed, None)
     assert missing(seeds=(0, 1)).runs[-1].experiment.failed == ()
 
 
@@ -182,6 +189,21 @@ def test_without_the_data_an_experiment_is_listed_but_not_planned(missing, tmp_p
     ((dataset, message),) = found.data
     assert dataset == "cifar10"
     assert "CIFAR-10 not found" in message
+
+
+def test_what_only_tests_weights_wants_them_trained(tables, missing, tmp_path):
+    rows = [row("At 256", "resnet50", protocol="paper-90e-test256"), row("At 224", "resnet50", protocol="paper-90e")]
+    samples.write_table(tables, raw(dataset="imagenet", input="3x224x224", classes=1000, rows=rows))
+    trained, tested = "imagenet/paper-90e/resnet50", "imagenet/paper-90e-test256/resnet50"
+    found = missing(seeds=(0,))
+    assert [(item.name, item.cells) for item in found.without_data] == [(trained, 2)]
+    assert [(item.name, item.cells) for item in found.test_only] == [(tested, 1)]
+    record(tmp_path / "ledger", trained)
+    found = missing(seeds=(0,))
+    assert found.without_data == ()
+    assert [item.name for item in found.test_only] == [tested]
+    record(tmp_path / "ledger", tested, origin="test")
+    assert missing(seeds=(0,)).test_only == ()
 
 
 def test_cells_without_an_experiment_are_counted(tables, missing):
@@ -245,8 +267,9 @@ def test_the_rule_of_thumb_where_nothing_is_measured(tmp_path):
     by_rule = estimate.Estimator(None, "cpu", tmp_path / "t.json")(NEEDED)
     assert not by_rule.measured
     assert by_rule.basis == "rule of thumb for 2 CPU cores"
-    # 3 x 125 million MACs x 10 epochs x 50,000 images at 1.25e11 MACs a second
-    assert by_rule.hours == pytest.approx(3 * 125.5e6 * 500_000 / 1.25e11 / 3600, rel=0.01)
+    # 3 x 125.5 million MACs x 10 epochs x 50,000 images
+    rate = costs.protocols()["cifar10/paper-400e"].macs_per_second
+    assert by_rule.hours == pytest.approx(3 * 125.5e6 * 500_000 / rate / 3600, rel=0.01)
     gpu = estimate.Estimator(None, "cuda", tmp_path / "t.json")(NEEDED)
     assert gpu.basis == "rule of thumb for one H100"
     assert gpu.hours < by_rule.hours / 20
