@@ -49,6 +49,11 @@ def cifar100(tmp_path):
     return write_cifar100(tmp_path / "data")
 
 
+@pytest.fixture(scope="session")
+def make_cifar10():
+    return write_cifar10
+
+
 @pytest.fixture
 def cifar10(tmp_path):
     return write_cifar10(tmp_path / "data")
