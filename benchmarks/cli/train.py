@@ -23,9 +23,7 @@ def command(
     data: Annotated[Path | None, typer.Option(help="Folder that holds the data set (default: SLIMBENCH_DATA).")] = None,
     work_dir: Annotated[
         Path | None,
-        typer.Option(
-            help="Checkpoints and logs; several runs get a folder each in it.", show_default="work_dirs/..."
-        ),
+        typer.Option(help="Checkpoints and logs; several runs get a folder each in it.", show_default="work_dirs/..."),
     ] = None,
     results: Annotated[Path | None, typer.Option(help="The ledger (default: SLIMBENCH_RESULTS or results/).")] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the work folder's newest checkpoint.")] = True,
@@ -38,6 +36,16 @@ def command(
     launcher: Annotated[
         str, typer.Option(help="Several processes for one run: pytorch (torchrun), slurm (srun) or mpi (mpirun).")
     ] = "none",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="Total batch of all processes; another one than the protocol's needs --scale-lr."),
+    ] = None,
+    scale_lr: Annotated[
+        bool, typer.Option("--scale-lr", help="Scale the learning rate with --batch-size: a protocol of its own.")
+    ] = False,
+    sync_bn: Annotated[
+        bool, typer.Option("--sync-bn", help="Batch norm over the images of all processes, on GPUs.")
+    ] = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also log to the work folder's tensorboard/.")
     ] = False,
@@ -72,6 +80,7 @@ def command(
     options: dict[str, Any] = {
         "data": data, "results": results, "resume": resume, "console": console, "launcher": launcher,
         "device": device, "compile": compile, "tensorboard": tensorboard,
+        "batch_size": batch_size, "scale_lr": scale_lr, "sync_bn": sync_bn,
     }  # fmt: skip
     try:
         with launch.processes(launcher, device):

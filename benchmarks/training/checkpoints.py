@@ -132,13 +132,14 @@ def restore(runner: Any, content: dict[str, Any]) -> None:
     for scheduler, state in zip(runner.param_schedulers or [], content["param_schedulers"], strict=True):
         scheduler.load_state_dict(state)
     states = [content["random_state"], *content.get("random_states_of_others", [])]
+    rank = processes.get_rank()
     curve = content.get("curve", [])  # format 1 knew no `validation_missing`
     missing = content.get("validation_missing", bool(curve) and "top1_accuracy" not in curve[-1])
     runner.train_loop.go_on(
         content["epoch"],
         content["iteration"],
         content.get("batches_done", 0),
-        states[processes.get_rank() % len(states)],
+        states[rank] if rank < len(states) else random_state(),  # there were fewer processes
         validation_missing=missing,
     )
     runner.started_at = content["started_at"]

@@ -17,7 +17,7 @@ from benchmarks import environment, ledger
 from benchmarks.datasets import registry
 from benchmarks.errors import UserError
 from benchmarks.training import device as devices
-from benchmarks.training import evaluation, journal, launch, processes, records
+from benchmarks.training import evaluation, journal, launch, processes, records, total_batch
 from benchmarks.training.checkpoint_files import checkpoint_files
 from benchmarks.training.experiments import experiment
 from benchmarks.training.hooks import DivergedError
@@ -55,11 +55,15 @@ def prepare(
     seed: int = 0,
     data: str | os.PathLike[str] | None = None,
     work_dir: str | os.PathLike[str] | None = None,
+    batch_size: int | None = None,
+    scale_lr: bool = False,
 ) -> Config:
-    """The experiment's config with seed, data folder and work folder filled in. Raises UserError."""
+    """The experiment's config with seed, data folder, work folder and total batch filled in. Raises UserError."""
     if seed < 0:
         raise UserError(f"--seed {seed}: a seed is 0 or more")
     config = experiment(name)
+    total_batch.change(config, batch_size, scale_lr)
+    name = config.experiment
     root = registry.get(config.dataset.name).locate(data)
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         loader.dataset.root = root
@@ -83,6 +87,9 @@ def train(
     compile: bool | None = None,  # noqa: A002 (torch's and the command line's name for it)
     device: str | None = None,
     tensorboard: bool = False,
+    batch_size: int | None = None,
+    scale_lr: bool = False,
+    sync_bn: bool = False,
 ) -> Outcome:
     """Train an experiment to its end, test the last weights and record the run.
 
@@ -93,12 +100,17 @@ def train(
     time_budget_s: seconds until the call must return; what is done by then is saved. Ctrl-C and SIGTERM save and stop,
     too. launcher: "none", or how this process was started (benchmarks.training.launch). compile: torch.compile on or
     off; None as the config says. device: "cpu", "cuda", "cuda:1", ...; None takes a GPU where there is one.
+    batch_size, scale_lr: another total batch, a protocol of its own (benchmarks.training.total_batch). sync_bn: batch
+    norm over the images of all processes, on GPUs.
 
     Raises UserError, and whatever else went wrong (noted in the work folder's `failed.txt`); the checkpoints stay.
     A diverged run is recorded and returned.
     """
     stopper = Stopper(time_budget_s)
-    evaluation.refuse_to_train(experiment(name))  # before a folder is made
+    wanted = experiment(name)
+    evaluation.refuse_to_train(wanted)  # before a folder is made
+    total_batch.change(wanted, batch_size, scale_lr)
+    protocol_name, name = name, wanted.experiment
     folder = work_folder(name, seed, work_dir)
     with launch.processes(launcher, device) as place, locked(folder) if place.is_main else contextlib.nullcontext():
         ended = processes.from_main(records.kept(folder, name, seed) if place.is_main else None)
@@ -107,8 +119,11 @@ def train(
             raise UserError(f"{folder} holds {held}; remove it to start anew")
         if ended is not None:
             return _recorded_again(ended, folder, results, place.is_main)
-        config = prepare(name, seed, data, work_dir)
+        config = prepare(protocol_name, seed, data, work_dir, batch_size, scale_lr)
         config.resume = resume
+        total_batch.share(config, place.world)
+        if sync_bn:
+            config.sync_bn = "torch"
         if compile is not None:
             config.model.compile = compile
         if tensorboard:

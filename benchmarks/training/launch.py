@@ -120,6 +120,8 @@ def processes(launcher: str = "none", device: str | None = None) -> Iterator[Pla
     import torch.distributed as torch_dist
 
     place = find_place(launcher)
+    if launcher != "none" and device not in (None, "cpu", "cuda"):
+        raise UserError(f"--device {device} with --launcher {launcher}: give cuda, of which each process takes its own")
     if launcher == "none" or torch_dist.is_initialized():
         yield place
         return

@@ -17,7 +17,7 @@ from backbones.adapters.mmengine import unwrap
 from benchmarks import environment, ledger
 from benchmarks.datasets import registry
 from benchmarks.errors import UserError
-from benchmarks.training import processes
+from benchmarks.training import processes, total_batch
 from benchmarks.training.runner import BenchmarkRunner
 
 RESULT = "result.json"
@@ -99,6 +99,7 @@ def describe(config: Config, seed: int, runner: BenchmarkRunner) -> dict[str, An
         "num_classes": config.dataset.num_classes,
         "seed": seed,
         "environment": run_environment(config, runner),
+        "total_batch": None if config.train_dataloader is None else total_batch.total_batch(config),
     }
 
 
@@ -124,6 +125,12 @@ def notes_of(runner: BenchmarkRunner) -> list[str]:
     averaged = any(isinstance(hook, EMAHook) for hook in runner.hooks)
     weights = "exponential moving average of the weights at the end" if averaged else "last weights"
     notes = [f"recorded accuracy: {weights}, float32, all test images; the curve is watched in the training precision"]
+    count = processes.get_world_size()
+    if count > 1:
+        own = f"each process's own {runner.train_dataloader.batch_size} images"
+        notes.append(
+            f"{count} processes; batch norm over {'all images' if runner.cfg.get('sync_bn') else own} of a step"
+        )
     epoch, batch = runner.resumed_from
     if runner.resumptions:
         times = f"{runner.resumptions} times, last " if runner.resumptions > 1 else ""

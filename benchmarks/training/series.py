@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from benchmarks.errors import UserError
-from benchmarks.training import engine
+from benchmarks.training import engine, processes
 from benchmarks.training.stopping import TIME_BUDGET, duration
 
 EXIT_CODES = {TIME_BUDGET: 3, "SIGINT": 130, "SIGTERM": 143}
@@ -75,8 +75,9 @@ def run_many(
     time_budget_s: seconds for all of them together. work_root: each run works in `<work_root>/<name>/seed<seed>`.
     say: gets a line before and after each run. options: those of `engine.train` otherwise.
 
-    An exception ends its run only: it is told, kept as the entry's error and in the work folder's `failed.txt`. A
-    second Ctrl-C is a KeyboardInterrupt and ends all.
+    An exception ends its run only: it is told, kept as the entry's error and in the work folder's `failed.txt`. With
+    several processes it ends all, since the others wait for the one that failed. A second Ctrl-C is a KeyboardInterrupt
+    and ends all, too.
     """
     deadline = None if time_budget_s is None else time.monotonic() + time_budget_s
     todo = list(dict.fromkeys(runs))
@@ -139,11 +140,15 @@ def stopped(name: str, seed: int, outcome: engine.Outcome) -> str:
 def _run(name: str, seed: int, **options: Any) -> Entry:
     try:
         return Entry(name, seed, engine.train(name, seed, **options))
-    except UserError as error:
-        message = str(error)
-    except Exception as error:  # noqa: BLE001 (whatever it is, the other runs can do without this one)
-        message = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+    except Exception as error:
+        if not processes.alone():
+            raise
+        message = str(error) if isinstance(error, UserError) else _first_line(error)
     gc.collect()  # what the failed run held, now that the traceback is gone
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return Entry(name, seed, error=message)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
