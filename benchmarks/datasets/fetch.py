@@ -17,5 +17,5 @@ def fetching(title: str, root: Path) -> Iterator[None]:
         root.mkdir(parents=True, exist_ok=True)
         yield
     except (OSError, EOFError, HTTPException, RuntimeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(getattr(error, "reason", error)).split()) or type(error).__name__
         raise UserError(f"cannot fetch {title} into {root}: {reason}; repeat it where there is a network") from error

@@ -20,6 +20,7 @@ from benchmarks.datasets.locate import candidate_roots, not_found
 from benchmarks.errors import UserError
 
 FOLDERS = ("imagenet", "ILSVRC2012")
+CLASSES = 1000
 IMAGES = {"train": 1_281_167, "val": 50_000}
 PER_CLASS = {"train": (732, 1300), "val": (50, 50)}  # fewest and most images of a class
 WORDNET_ID = re.compile(r"n\d{8}")
@@ -83,7 +84,7 @@ def _check_split(root: Path, split: str) -> list[Finding]:
     strange = sorted(name for name in counts if not WORDNET_ID.fullmatch(name))
     odd = sorted(name for name, count in counts.items() if not fewest <= count <= most)
     findings = [
-        Finding(len(counts) == 1000, f"{split}/: {len(counts):,} class folders" + _unless(len(counts), 1000)),
+        Finding(len(counts) == CLASSES, f"{split}/: {len(counts):,} class folders" + _unless(len(counts), CLASSES)),
         Finding(images == IMAGES[split], f"{split}/: {images:,} images" + _unless(images, IMAGES[split])),
     ]
     if strange:

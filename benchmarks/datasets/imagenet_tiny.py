@@ -45,7 +45,10 @@ def picture(pattern: str, draw: np.random.Generator) -> Array:
 
 
 def prepare(root: Path) -> Path:
-    """Draw the data set in root/imagenet-tiny, the same pixels everywhere. Raises UserError if a part is there."""
+    """Draw the data set in root/imagenet-tiny; the same versions of NumPy and Pillow draw the same files.
+
+    Raises UserError if a part of it is there already.
+    """
     place = root / FOLDER
     if place.exists():
         if wrong := [finding.text for finding in check(place) if not finding.ok]:

@@ -74,12 +74,18 @@ def _fetch_voc12aug(root: str) -> None:
     torchvision_datasets.SBDataset(str(extra), image_set="train_noval", mode="segmentation", download=True)
 
 
-def _fetch_coco(root: str, year: int) -> None:
-    for archive in (f"zips/train{year}", f"zips/val{year}", f"annotations/annotations_trainval{year}"):
-        download_and_extract_archive(f"{COCO}/{archive}.zip", str(Path(root, "coco")), remove_finished=True)
-
-
 def _coco(name: str, year: int, train: int, val: int) -> Other:
+    archives = {
+        f"zips/train{year}.zip": Part(f"coco/train{year}/*.jpg", train),
+        f"zips/val{year}.zip": Part(f"coco/val{year}/*.jpg", val),
+        f"annotations/annotations_trainval{year}.zip": Part(f"coco/annotations/instances_*{year}.json", 2),
+    }
+
+    def fetch(root: str) -> None:
+        for archive, part in archives.items():
+            if not part.check(Path(root)).ok:  # these are 20 GB: nothing is fetched twice
+                download_and_extract_archive(f"{COCO}/{archive}", str(Path(root, "coco")), remove_finished=True)
+
     return Other(
         name,
         f"COCO {year}",
@@ -87,13 +93,8 @@ def _coco(name: str, year: int, train: int, val: int) -> Other:
         "20 GB",
         f"coco/{{train{year},val{year}}}/*.jpg and coco/annotations/instances_{{train{year},val{year}}}.json",
         f"coco/train{year}",
-        (
-            Part(f"coco/train{year}/*.jpg", train),
-            Part(f"coco/val{year}/*.jpg", val),
-            Part(f"coco/annotations/instances_train{year}.json", 1),
-            Part(f"coco/annotations/instances_val{year}.json", 1),
-        ),
-        fetch=lambda root: _fetch_coco(root, year),
+        tuple(archives.values()),
+        fetch=fetch,
     )
 
 
@@ -117,7 +118,7 @@ ALL = (
         "voc12aug",
         "PASCAL VOC 2012 with SBD",
         "segmentation into 21 classes: 10,582 training and 1,449 validation images",
-        "5 GB",
+        "4 GB",
         "VOCdevkit/VOC2012/{JPEGImages,SegmentationClass,ImageSets} and VOCdevkit/VOCaug/dataset/cls/*.mat",
         "VOCdevkit/VOC2012",
         (
@@ -145,7 +146,7 @@ ALL = (
         "train291",
         "291 images",
         "91 images of Yang et al. and 200 of BSD, to train super-resolution",
-        "30 MB",
+        "–",
         "train291/*",
         "train291",
         (Part("train291/*.[pbj][nmp][gp]", 291),),
