@@ -153,6 +153,16 @@ def test_the_papers_schedule():
     assert config.optim_wrapper.optimizer.weight_decay == 5e-4
 
 
+def test_the_schedule_of_cifar100_warms_up_for_an_epoch_and_drops_thrice():
+    config = experiments.experiment("cifar100/paper-200e/resnet56_cifar")
+    rates = learning_rates(config, 391)
+    assert rates[:391] == pytest.approx([0.1 * (step + 1) / 391 for step in range(391)])
+    for epoch, expected in [(1, 0.1), (59, 0.1), (60, 0.02), (119, 0.02), (120, 4e-3), (159, 4e-3), (160, 8e-4)]:
+        assert rates[391 * epoch] == pytest.approx(expected), epoch
+    assert len(rates) == 200 * 391
+    assert not config.optim_wrapper.optimizer.get("nesterov"), "the public code has none"
+
+
 def test_the_proxy_is_one_cycle():
     rates = learning_rates(experiments.experiment("cifar10/proxy-10e/resnet56_cifar"), 20)
     peak = max(range(200), key=rates.__getitem__)
