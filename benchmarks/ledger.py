@@ -39,7 +39,7 @@ class _Strict(BaseModel):
 
 
 class Dataset(_Strict):
-    """checksum: "sha256:..." over pixels and labels; splits: images a split that were used."""
+    """checksum: "sha256:..." over pixels and labels (ImageNet: its files' names and sizes); splits: images a split."""
 
     name: str = Field(pattern=_NAME)
     checksum: str = Field(pattern=r"^(sha256|md5):[0-9a-f]+$")
