@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
 from mmengine.runner import BaseLoop, Runner
 from mmengine.visualization import Visualizer
 
@@ -86,7 +87,7 @@ class BenchmarkRunner(Runner):
             handler.close()
         with contextlib.suppress(AttributeError):  # a visualizer that was never used
             self.visualizer.close()
-        for registry in (MMLogger, MessageHub, Visualizer):
+        for registry in (MMLogger, MessageHub, Visualizer, DefaultScope):
             registry._instance_dict.pop(self.experiment_name, None)
 
     def _newest_checkpoint(self) -> dict[str, Any] | None:

@@ -38,7 +38,7 @@ class Stopper(Hook):
     budget, however short, ends in a finished run if the command is repeated often enough.
     """
 
-    priority = "LOWEST"
+    priority = "LOW"  # before AtomicCheckpointHook, which asks whether to stop
 
     def __init__(self, time_budget_s: float | None = None) -> None:
         self._deadline = None if time_budget_s is None else time.monotonic() + time_budget_s

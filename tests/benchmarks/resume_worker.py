@@ -5,12 +5,12 @@ The processes come from a fork server that has imported everything once: a fresh
 
 from __future__ import annotations
 
+import contextlib
+import io
 import multiprocessing
 import os
 import random
 import signal
-import sys
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -78,10 +78,9 @@ def train(folder, data, results, die_at=None, after=0):
 
     from benchmarks.training import checkpoint_files, engine, hooks, records
 
-    sys.stdout = Path(os.devnull).open("w")
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
         configure(patch)
         calls = iter(range(after))
 
