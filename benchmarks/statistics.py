@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -163,12 +164,15 @@ def seeds_needed(measured: Difference, least: float, power: float = POWER, most:
         raise ValueError(f"no number of seeds without a spread: {measured.reason}")
     s1, s2 = measured.spread
     distance = abs(measured.mean - least)
-    for n in range(2, most + 1):
+
+    def enough(n: int) -> bool:
         df = welch_df(s1, s2, n, n)
         reach = t_quantile((1 + measured.level) / 2, df) + t_quantile(power, df)
-        if reach * math.hypot(s1, s2) / math.sqrt(n) <= distance:
-            return n
-    return None
+        return reach * math.hypot(s1, s2) / math.sqrt(n) <= distance
+
+    # Both the quantiles and the standard error fall with n, so that the first n that is enough can be bisected.
+    n = bisect_left(range(2, most + 1), True, key=enough) + 2
+    return n if n <= most else None
 
 
 def welch_df(s1: float, s2: float, n1: int, n2: int) -> float:

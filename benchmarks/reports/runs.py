@@ -22,7 +22,7 @@ class Line:
     path: str
     name: str
     protocol: str
-    trained: bool
+    curve: bool
     seed: int
     result: str
     epochs: int
@@ -58,8 +58,8 @@ def commit(sha: str, dirty: bool | None) -> str:
 
 
 def curves(lines: Iterable[Line]) -> list[str]:
-    """Return the protocols of those that were trained, whose learning curves are drawn."""
-    return list(dict.fromkeys(line.protocol for line in lines if line.trained))
+    """Return the protocols of those that have a learning curve."""
+    return list(dict.fromkeys(line.protocol for line in lines if line.curve))
 
 
 def line_of(path: str, result: RunResult) -> Line:
@@ -74,7 +74,7 @@ def _line(path: str, runs: list[Run]) -> Line:
         path=path,
         name=f"{run.protocol}/{run.model}",
         protocol=run.protocol,
-        trained=run.trained,
+        curve=run.curve,
         seed=run.seed,
         result=numbers or run.status,
         epochs=run.epochs,

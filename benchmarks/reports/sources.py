@@ -102,6 +102,7 @@ class Run:
     """One metric of one run in the ledger.
 
     A run that did not finish is one ``Run`` without a metric, whose ``value`` is no number: reports name it.
+    ``curve``: whether its file has a learning curve.
     """
 
     dataset: str
@@ -115,6 +116,7 @@ class Run:
     epochs: int
     path: str
     status: str = "finished"
+    curve: bool = False
     provenance: Provenance | None = None
 
     @property
@@ -142,6 +144,7 @@ def runs_of(results: Iterable[tuple[str, RunResult]]) -> list[Run]:
             epochs=result.epochs_done,
             path=path,
             status=result.status,
+            curve=result.origin == "train" and bool(result.curves),
             provenance=_provenance(result),
         )
         if result.status != "finished":

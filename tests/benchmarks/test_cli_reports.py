@@ -8,12 +8,13 @@ import pytest
 import report_samples as samples
 
 from benchmarks import cli
-from benchmarks.reports import sources
+from benchmarks.reports import costs, sources
 
 
 @pytest.fixture
 def papers(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "ComplexityCounter", samples.SampleCounter)
+    monkeypatch.setattr(costs, "protocols", lambda: samples.PROTOCOLS)
     monkeypatch.setenv("SLIMBENCH_RESULTS", str(tmp_path / "results"))
     return samples.write_table(tmp_path / "papers", plain())
 

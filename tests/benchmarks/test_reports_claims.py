@@ -11,10 +11,15 @@ import pytest
 import report_samples as samples
 
 from benchmarks.published import list_tables, load_table
-from benchmarks.reports import cells, claims_text
+from benchmarks.reports import cells, claims_text, costs
 from benchmarks.reports.claims import baseline_of, claims
 
 LOST = {"status": "diverged", "metric": "", "value": math.nan}
+
+
+@pytest.fixture(autouse=True)
+def protocols(monkeypatch):
+    monkeypatch.setattr(costs, "protocols", lambda: samples.PROTOCOLS)
 
 
 def build(tmp_path, runs, raw=None):
@@ -186,3 +191,25 @@ def test_every_method_with_a_printed_quality_has_a_claim_or_a_reason(name):
     for row in (row for row in table.rows if row.name in without):
         printed = {column for column in quality if row.values.get(column, "-") != "-"}
         assert not printed or baseline_of(table, row) is None, row.name
+
+
+def test_what_the_paper_does_not_compare_has_a_difference_and_no_verdict():
+    numbers = {
+        "resnet56_cifar": [88.8, 88.9],
+        "resnet56_cifar_at_67m": [87.0, 87.1],
+        "separate_l_versatile_resnet56_cifar_s2": [87.5, 87.6],
+        "separate_l_versatile_resnet56_cifar_s2_rand": [87.4, 87.6],
+    }
+    runs = [run for model, values in numbers.items() for run in seeds(model, values, "proxy-10e")]
+    found = [c for c in claims(cells.Report(load_table("versatile/table1"), (), tuple(runs))) if c.proxy]
+    learned = "Separate L-Versatile (s=2)"
+    assert [(c.row, c.versus, c.against, c.outcome) for c in found] == [
+        (learned, "Baseline", "baseline", "does not hold"),
+        (learned, "ResNet-56 at 67 M", "equal cost", "no claim"),
+        (learned, "Separate L-Versatile-Rand (s=2)", "random masks", "no claim"),
+        ("Separate L-Versatile-Rand (s=2)", "Baseline", "baseline", "no claim"),
+        ("ResNet-56 at 67 M", "Baseline", "baseline", "no claim"),
+    ]
+    assert claims_text.fields(found[1])[1:] == (
+        "ResNet-56 at 67 M (of equal cost)", "accuracy", "", "", "+0.50 [+0.20, +0.80]", "2 / 2", "", "",
+    )  # fmt: skip

@@ -9,9 +9,14 @@ import report_samples as samples
 
 from benchmarks.errors import UserError
 from benchmarks.published import list_tables
-from benchmarks.reports import index
+from benchmarks.reports import costs, index
 from benchmarks.reports.summary import summarize
 from benchmarks.reports.write import join, texts, write_curves, write_overview
+
+
+@pytest.fixture(autouse=True)
+def protocols(monkeypatch):
+    monkeypatch.setattr(costs, "protocols", lambda: samples.PROTOCOLS)
 
 
 @pytest.fixture

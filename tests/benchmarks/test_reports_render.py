@@ -16,10 +16,15 @@ import pytest
 import report_samples as samples
 
 from benchmarks.published import load_paper, load_table
-from benchmarks.reports import cells, render, text
+from benchmarks.reports import cells, costs, render, text
 from benchmarks.reports.write import Joined, texts
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(autouse=True)
+def protocols(monkeypatch):
+    monkeypatch.setattr(costs, "protocols", lambda: samples.PROTOCOLS)
 
 
 @pytest.fixture

@@ -8,8 +8,13 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from benchmarks.published import load_paper, load_table
-from benchmarks.reports import cells
+from benchmarks.reports import cells, costs
 from benchmarks.reports.terminal import view
+
+
+@pytest.fixture(autouse=True)
+def protocols(monkeypatch):
+    monkeypatch.setattr(costs, "protocols", lambda: samples.PROTOCOLS)
 
 
 def printed(tmp_path, width):

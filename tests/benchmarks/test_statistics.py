@@ -162,6 +162,17 @@ def test_fewer_seeds_decide_what_is_further_away_and_too_many_are_not_promised()
     assert seeds_needed(measured, measured.mean - 0.01) is None
 
 
+def test_one_seed_fewer_would_not_do():
+    measured = difference([1.0, 1.4, 1.2], [0.1, 0.5, 0.3])
+    n = seeds_needed(measured, 0.6)
+
+    def half_width_and_power(n):
+        df = 2 * (n - 1)  # of equal spreads, 0.2 and 0.2
+        return (t_quantile(0.975, df) + t_quantile(0.8, df)) * 0.2 * math.sqrt(2 / n)
+
+    assert half_width_and_power(n) <= 0.3 < half_width_and_power(n - 1)
+
+
 def test_without_a_spread_no_number_of_seeds_is_invented():
     with pytest.raises(ValueError, match="one run has no spread"):
         seeds_needed(difference([1.0], [2.0]), 0.0)
