@@ -66,12 +66,17 @@ class ImageClassifier(BaseModel):
             return scores
         raise ValueError(f"no mode {mode!r}; it is one of 'loss', 'predict', 'tensor'")
 
-    def compile_for(self, rows: int) -> None:
-        """Compile the network for training batches of so many images, if `compile` asks for it. Raises UserError."""
+    def compile_for(self, rows: int, alone: bool = True) -> None:
+        """Compile the network for training batches of so many images, if `compile` asks for it. Raises UserError.
+
+        alone: forget what was compiled for other networks of this process, which are not used any more.
+        """
         device = next(self.parameters()).device.type
         self.compiled_mode = chosen_mode(self.compile_choice, device)
         if self.compiled_mode is not None:
             self._compiled_rows = rows
+            if alone:  # else torch takes a series of networks for one that changes, and runs the ninth eagerly
+                torch.compiler.reset()
             compile_network(self.network, self.compiled_mode, device)
 
     def _scores(self, inputs: Tensor) -> Tensor:

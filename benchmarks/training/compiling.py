@@ -67,7 +67,6 @@ def compile_network(network: nn.Module, mode: str, device: str) -> None:
 
     Raises UserError where what inductor needs on that device, a C++ compiler or Triton, is missing.
     """
-    torch.compiler.reset()  # else the networks of a series count as recompilations of one, and the ninth runs eagerly
     if mode in modes():
         missing = _missing(device)
         if missing:
