@@ -49,6 +49,8 @@ class AtomicCheckpointHook(Hook):
     ) -> None:
         if self.end_of_epoch(runner.train_dataloader, batch_idx):
             return  # after_train_epoch saves
+        if (batch_idx + 1) % processes.steps_between_talks():
+            return
         stopper, due = stopper_of(runner), time.monotonic() - self._saved_at >= self.interval_s
         stop, save = processes.anyone(stopper.wants_to_stop(), due)
         if stop or save:

@@ -25,6 +25,7 @@ __all__ = [
     "is_main_process",
     "means",
     "separate_random_state",
+    "steps_between_talks",
     "tensors_from_main",
 ]
 
@@ -44,6 +45,11 @@ def cpu_group() -> torch_dist.ProcessGroup | None:
 def alone() -> bool:
     """There is one process only, so that there is nobody to agree with."""
     return bool(get_world_size() == 1)
+
+
+def steps_between_talks() -> int:
+    """After how many steps of training to ask `anyone`: on GPUs a step may be no longer than a few such questions."""
+    return 1 if alone() or torch_dist.get_backend() == "gloo" else 5
 
 
 def barrier() -> None:

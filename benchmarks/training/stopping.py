@@ -56,7 +56,7 @@ class Stopper(Hook):
             return self._signal.name
         if self._deadline is None or not self._has_worked:
             return None
-        needed = needed_s + self._iteration_s + self._saving_s + MARGIN_S
+        needed = needed_s + self._iteration_s * processes.steps_between_talks() + self._saving_s + MARGIN_S
         return TIME_BUDGET if time.monotonic() + needed >= self._deadline else None
 
     def stop_if_wanted(self, epoch: int, iteration: int, needed_s: float = 0.0) -> None:
