@@ -26,7 +26,10 @@ def command(
     seeds: Annotated[str, typer.Option(help="Seeds that each experiment should have: 0,1,2 or 0-2.")] = "0-2",
     device: Annotated[str, typer.Option(help="Estimate for this device.", show_default="that of training")] = "",
     measure: Annotated[
-        bool, typer.Option(help="Measure each network for a few seconds, once, or go by a rule of thumb.")
+        bool,
+        typer.Option(
+            help="Measure each network for some seconds, once; or go by earlier measurements and a rule of thumb."
+        ),
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     data: Annotated[
@@ -47,7 +50,7 @@ def command(
     from benchmarks.training.estimate import Estimator, measurement
     from benchmarks.training.plan import parse_seeds, plan
 
-    estimator = Estimator(measurement(device or None) if measure else None, device or None, say=_say)
+    estimator = Estimator(measurement(device or None, data) if measure else None, device or None, say=_say)
     found = plan(
         tables or ["all"],
         protocol=protocol or None,
@@ -144,6 +147,8 @@ def _grid(items: Sequence[Experiment]) -> Table:
 
 
 def _total(found: Plan) -> str:
+    from benchmarks.training.estimate import cache_path
+
     hours = sum(run.hours or 0.0 for run in found.runs)
     lines = [
         f"{len(found.runs)} runs of {len(found.experiments)} experiments: {hours:,.1f} hours, {hours / 24:,.1f} days"
@@ -151,7 +156,7 @@ def _total(found: Plan) -> str:
     rules = {item.estimate.basis for item in found.experiments if item.estimate and not item.estimate.measured}
     measured = {item.estimate.basis.partition(" on ")[2] for item in found.experiments if item.estimate} - {""}
     if any(item.estimate and item.estimate.measured for item in found.experiments):
-        lines.append(f"hours: measured on {', '.join(sorted(measured))}")
+        lines.append(f"hours: measured on {', '.join(sorted(measured))}, and kept in {cache_path()}")
     lines += [f"~ {rule}" for rule in sorted(rules)]
     unknown = sum(item.estimate is None for item in found.experiments)
     if unknown:
@@ -203,8 +208,10 @@ def _rounded(hours: float | None) -> float | None:
 
 
 def _say(message: str) -> None:
-    """A line on stderr that the next one overwrites; nothing where no terminal reads it."""
+    """A line on stderr; in a terminal the next one overwrites it."""
     import sys
 
     if sys.stderr.isatty():
         typer.echo(f"\r\x1b[2K{message}", err=True, nl=False)
+    elif message:
+        typer.echo(message, err=True)

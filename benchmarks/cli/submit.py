@@ -11,9 +11,7 @@ import typer
 def command(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[EXPERIMENT...]", help="Experiments or patterns; with --missing: tables, by default all."
-        ),
+        typer.Argument(metavar="[EXPERIMENT...]", help="Experiments; with --missing: tables, by default all."),
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds of each experiment: 0,1,2 or 0-2.")] = "",
     missing: Annotated[
@@ -46,13 +44,16 @@ def command(
     The folder from which it is submitted, the data and the ledger must be reachable from the nodes.
     """
     from benchmarks import slurm
+    from benchmarks.errors import UserError
+    from benchmarks.training.plan import parse_seeds
     from benchmarks.training.work import chosen, missing_runs, training_arguments
 
-    runs = missing_runs(names, protocol, seeds, data, results) if missing else chosen(names or [], seeds or "0")
-    if protocol and not missing:
-        raise typer.BadParameter(
-            "belongs to --missing; an experiment's name says its protocol", param_hint="--protocol"
-        )
+    if missing:
+        runs = missing_runs(names, protocol=protocol, seeds=seeds, data=data, results=results)
+    elif protocol:
+        raise UserError(f"--protocol {protocol}: belongs to --missing; an experiment's name says its protocol")
+    else:
+        runs = chosen(names or [], parse_seeds(seeds or "0"))
     runs = runs[: limit or None]
     request = slurm.Request(hours, partition, gpus, cpus, memory, account, qos, constraint, at_once)
     asked = request.parameters()

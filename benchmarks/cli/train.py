@@ -10,13 +10,25 @@ import typer
 
 def command(
     experiment: Annotated[
-        list[str],
-        typer.Argument(help="data set/protocol/model, as cifar10/proxy-10e/resnet56_cifar; several; wildcards list"),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="[EXPERIMENT...]",
+            help="data set/protocol/model, as cifar10/proxy-10e/resnet56_cifar; several; wildcards list; with "
+            "--missing tables, by default all",
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of initialisation, data order and augmentation.", min=0, show_default="0")
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="Several seeds, one after the other: 0,1,2 or 0-4.")] = None,
+    missing: Annotated[
+        bool,
+        typer.Option("--missing", help="Train what published tables lack, best first: the list of slimbench plan."),
+    ] = False,
+    protocol: Annotated[
+        str | None, typer.Option(help="With --missing: this protocol, such as proxy-10e, in place of the tables' own.")
+    ] = None,
+    parallel: Annotated[int, typer.Option(help="So many runs at a time, each a process of its own.", min=1)] = 1,
     time_budget: Annotated[
         str | None, typer.Option(help="Stop cleanly within this time (90s, 9m, 1h30m); exit code 3 if work is left.")
     ] = None,
@@ -55,36 +67,59 @@ def command(
     A run that was stopped, by Ctrl-C, a time budget, a signal or a crash, goes on from its last checkpoint when the
     same command is given again, and ends as if nothing had happened. Finished runs are skipped.
     """
+    import time
     from functools import partial
+
+    begun = time.monotonic()
 
     from rich.console import Console
 
     from benchmarks.errors import UserError
-    from benchmarks.training import experiments, launch, series
+    from benchmarks.training import experiments, launch, series, work
     from benchmarks.training.plan import parse_seeds
     from benchmarks.training.stopping import parse_duration
 
     console = Console()
     say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
+    experiment = experiment or []
     if any(character in name for name in experiment for character in "*?["):
         for name in dict.fromkeys(name for pattern in experiment for name in experiments.matching(pattern)):
             say(name)
         return
     if seed is not None and seeds is not None:
         raise UserError(f"--seed {seed} and --seeds {seeds}: give one of them")
-    for name in experiment:
-        experiments.experiment(name)  # a mistyped name is told before hours of work on another one
-    wanted = (seed or 0,) if seeds is None else parse_seeds(seeds)
-    runs = [(name, number) for name in experiment for number in wanted]
-    budget = None if time_budget is None else parse_duration(time_budget)
+    if missing:
+        if batch_size is not None:
+            raise UserError(f"--missing and --batch-size {batch_size}: another batch is a protocol that no table names")
+        runs = work.missing_runs(
+            experiment, protocol=protocol, seeds=seeds if seed is None else str(seed), data=data, results=results,
+            work_dir=work_dir, device=device, warn=lambda message: typer.echo(f"warning: {message}", err=True),
+        )  # fmt: skip
+        say(f"{len(runs)} runs are missing" if runs else "nothing is missing for which there are data")
+    else:
+        if protocol is not None:
+            raise UserError(f"--protocol {protocol}: belongs to --missing; an experiment's name says its protocol")
+        runs = work.chosen(experiment, (seed or 0,) if seeds is None else parse_seeds(seeds))
+    # Finding out what is missing is part of the time.
+    budget = None if time_budget is None else max(1.0, parse_duration(time_budget) - (time.monotonic() - begun))
     options: dict[str, Any] = {
         "data": data, "results": results, "resume": resume, "console": console, "launcher": launcher,
         "device": device, "compile": compile, "tensorboard": tensorboard,
         "batch_size": batch_size, "scale_lr": scale_lr, "sync_bn": sync_bn,
     }  # fmt: skip
+    if parallel > 1 and len(runs) > 1:
+        if launcher != "none":
+            raise UserError(f"--parallel {parallel} and --launcher {launcher}: either many runs or one run on many")
+        passed = ("compile", "tensorboard", "batch_size", "scale_lr", "sync_bn")
+        flags = {name: options[name] or None for name in passed} | {"compile": compile}
+        code = work.run_side_by_side(
+            runs, parallel, console, time_budget_s=budget, data=data, results=results, work_dir=work_dir,
+            device=device, options=flags,
+        )  # fmt: skip
+        raise typer.Exit(code)
     try:
         with launch.processes(launcher, device):
-            if len(runs) == 1:
+            if len(runs) == 1 and not missing:
                 done = series.run_alone(*runs[0], time_budget_s=budget, work_dir=work_dir, say=say, **options)
             else:
                 done = series.run_many(runs, time_budget_s=budget, work_root=work_dir, say=say, **options)

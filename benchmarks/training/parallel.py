@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 LOG = "parallel.log"
+COMMAND = (sys.executable, "-m", "benchmarks.child")
 POLL_S = 0.2
 # A run that has not saved in this time after it was told to stop hangs.
 GRACE_S = 300.0
@@ -64,20 +65,31 @@ class Ended:
 
 @dataclass(frozen=True)
 class Summary:
-    """ended: in the order in which they did. left: jobs that did not begin. interrupted: by a signal."""
+    """ended: in the order in which they did. left: jobs that did not begin. interrupted: the signal that did, or 0."""
 
     ended: tuple[Ended, ...]
     left: tuple[Job, ...]
-    interrupted: bool
+    interrupted: int = 0
 
     @property
     def exit_code(self) -> int:
-        """130 interrupted, 3 work is left, 1 a run failed or diverged, 0 all done."""
+        """130 by Ctrl-C, 143 by SIGTERM, 3 work is left, 1 a run failed or diverged, 0 all done."""
         if self.interrupted:
-            return 130
+            return 128 + self.interrupted
         if self.left or any(end.stopped for end in self.ended):
             return 3
         return 1 if any(end.failed for end in self.ended) else 0
+
+    def __str__(self) -> str:
+        stopped = sum(end.stopped for end in self.ended)
+        failed = sum(end.failed for end in self.ended)
+        counts = {
+            "done": len(self.ended) - stopped - failed,
+            "failed or diverged": failed,
+            "stopped": stopped,
+            "not begun": len(self.left),
+        }
+        return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing to do"
 
 
 class View(Protocol):
@@ -95,7 +107,7 @@ def run_parallel(
     view: View,
     *,
     time_budget_s: float | None = None,
-    command: Sequence[str] = (sys.executable, "-m", "benchmarks.child"),
+    command: Sequence[str] | None = None,
 ) -> Summary:
     """Run the jobs in their order, as many at a time as there are `environments`, one of which each is given.
 
@@ -120,7 +132,7 @@ def run_parallel(
                         child.process.terminate()
                 if told_to_stop is None and left > reserve:
                     for slot in [slot for slot in range(len(environments)) if slot not in running][: len(queue)]:
-                        running[slot] = _Child(queue.pop(0), environments[slot], command)
+                        running[slot] = _Child(queue.pop(0), environments[slot], command or COMMAND)
                         view.started(running[slot].job)
                 elif told_to_stop is not None and (caught.count > 1 or time.monotonic() - told_to_stop > GRACE_S):
                     for child in running.values():
@@ -140,7 +152,7 @@ def run_parallel(
             for child in running.values():
                 child.process.kill()
                 child.close(child.process.wait())
-    return Summary(tuple(ended), tuple(queue), bool(caught.count))
+    return Summary(tuple(ended), tuple(queue), caught.first)
 
 
 class _Child:
@@ -221,6 +233,7 @@ def cores() -> int:
 @dataclass
 class _Caught:
     count: int = 0
+    first: int = 0
 
 
 @contextmanager
@@ -228,8 +241,9 @@ def _signals() -> Iterator[_Caught]:
     """Count SIGINT and SIGTERM instead of dying of them."""
     caught = _Caught()
 
-    def note(*_: object) -> None:
+    def note(number: int, _: object) -> None:
         caught.count += 1
+        caught.first = caught.first or number
 
     previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -131,6 +131,7 @@ def test_a_failing_run_is_told_with_its_last_words_and_the_others_go_on(run, tmp
     assert (failed.code, failed.lines) == (2, ("epoch 1/2, loss 3.0", "error: the disk is full"))
     assert failed.failed
     assert (fine.code, fine.lines) == (0, ("fine",))
+    assert str(summary) == "1 done, 1 failed or diverged"
     assert summary.exit_code == 1
     log = (tmp_path / "a" / parallel.LOG).read_text()
     assert log.startswith("--- ")
@@ -153,7 +154,8 @@ def test_a_signal_lets_all_of_them_save(run, tmp_path, number):
     summary = run([("a", "sleep"), ("b", "sleep"), ("c", "sleep")], places=2)
     assert [end.code for end in summary.ended] == [130, 130]
     assert [job.label for job in summary.left] == ["c"]
-    assert summary.exit_code == 130
+    assert summary.exit_code == 128 + number
+    assert str(summary) == "2 stopped, 1 not begun"
     assert (tmp_path / "a" / "saved").read_text() == (tmp_path / "b" / "saved").read_text() == "SIGTERM"
     assert signal.getsignal(number) == before
 

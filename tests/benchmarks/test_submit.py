@@ -48,13 +48,13 @@ def test_one_job_a_run_with_absolute_paths(cluster, tmp_path, monkeypatch, capsy
 def test_missing_submits_the_plan_best_first(cluster, monkeypatch):
     asked = []
 
-    def missing_runs(*arguments):
-        asked.append(arguments)
+    def missing_runs(tables, **options):
+        asked.append((tables, options))
         return [(B, 2), (A, 0), (A, 1)]
 
     monkeypatch.setattr(work, "missing_runs", missing_runs)
     assert main(["submit", "--missing", "table1", "--protocol", "smoke", "--limit", "2"]) == 0
-    assert asked == [(["table1"], "smoke", "", None, None)]
+    assert asked == [(["table1"], {"protocol": "smoke", "seeds": "", "data": None, "results": None})]
     assert [job.arguments[1:] for job in cluster["jobs"]] == [(B, "--seed", "2"), (A, "--seed", "0")]
 
 
@@ -82,17 +82,3 @@ def test_mistakes_are_one_line(cluster, words, message, capsys):
     assert message in error
     assert error.count("\n") == 1
     assert cluster == {}
-
-
-def test_jobs_of_a_pool_write_into_the_work_folder_of_their_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (job,) = work.training_jobs([(A, 3)], more=("--device", "cpu"))
-    assert job.label == f"{A} seed 3"
-    assert job.arguments == ("train", A, "--seed", "3", "--device", "cpu")
-    assert job.log.as_posix() == f"work_dirs/{A}/seed3/parallel.log"
-
-
-def test_patterns_name_their_experiments_once():
-    assert work.chosen([A, "cifar10/smoke/resnet56_cifar*", A], "1,0")[:2] == [(A, 1), (A, 0)]
-    runs = work.chosen([A, "cifar10/smoke/resnet56_cifar*"], "0")
-    assert len(runs) == len(set(runs)) > 1
