@@ -89,7 +89,8 @@ class Row(_Data):
         model: A name of ``backbones.list_models()``.
         planned: Why the model cannot be built yet; ignored as soon as it can.
         ours: The row is ours and not the paper's, so it has no printed values.
-        released: The authors released a checkpoint for this row's model.
+        released: The authors released a checkpoint for this row's model; or the protocol that tests it, where they
+            released another for the same model under ``released``.
         baseline: The row (its key, or its label) that this row's gain is over, where it is not the row of the
             baseline that the catalogue names for the model; see ``benchmarks.reports.claims``.
         compared_with: More rows that the paper compares this one with, such as the variants of an ablation.
@@ -110,7 +111,7 @@ class Row(_Data):
     quoted_from: str = ""
     blocked: str = ""
     ours: bool = False
-    released: bool = False
+    released: bool | str = False
     baseline: str = ""
     compared_with: list[str] = []
     note: str = ""

@@ -176,7 +176,7 @@ def _run(base: Cell, table: Table, row: Row, column: Column, counter: Counter, r
     diverged = Counted(run.protocol for run in own if run.trained and run.status == "diverged")
     origins: tuple[tuple[Status, list[Run]], ...] = (
         ("measured", [run for run in trained if run.protocol == protocol and not run.proxy]),
-        ("evaluated", [run for run in mine if row.released and not run.trained and run.protocol == costs.RELEASED]),
+        ("evaluated", [run for run in mine if not run.trained and run.protocol == _released(row)]),
         # A row with a protocol of its own is there for what that protocol changes; a proxy of another says nothing.
         ("proxy", _longest([run for run in trained if run.proxy and not row.protocol])),
     )
@@ -190,8 +190,13 @@ def _run(base: Cell, table: Table, row: Row, column: Column, counter: Counter, r
         macs = counter(row.model, row.input or table.input, "conv-linear", row.classes or table.classes).macs
     fill = costs.training(table.dataset, protocol, row.model, macs)
     if row.released:
-        fill = f"{costs.evaluation(table.dataset, row.model)} or {fill}"
+        fill = f"{costs.evaluation(table.dataset, row.model, _released(row))} or {fill}"
     return replace(base, fill=fill, reason=row.planned if macs is None else "")
+
+
+def _released(row: Row) -> str:
+    """The protocol that tests the weights which the authors released for this row; "" if they did not."""
+    return row.released if isinstance(row.released, str) else costs.RELEASED if row.released else ""
 
 
 def _from_runs(base: Cell, runs: list[Run], column: Column, scale: float) -> Cell:

@@ -70,11 +70,11 @@ def training(dataset: str, protocol: str, model: str, macs: int | None) -> str:
     return f"{command} ({remarks}){after}" if remarks else f"{command}{after}"
 
 
-def evaluation(dataset: str, model: str) -> str:
+def evaluation(dataset: str, model: str, protocol: str = RELEASED) -> str:
     """Say how to fill a cell by testing the authors' released weights."""
-    known = protocols().get(f"{dataset}/{RELEASED}")
+    known = protocols().get(f"{dataset}/{protocol}")
     missing = "" if known is None or known.configured else f", {NOT_CONFIGURED}"
-    return f"slimbench test {dataset}/{RELEASED}/{model} --checkpoint FILE (the authors' weights, minutes{missing})"
+    return f"slimbench test {dataset}/{protocol}/{model} --checkpoint FILE (the authors' weights, minutes{missing})"
 
 
 def basis(dataset: str, protocol: str) -> str:

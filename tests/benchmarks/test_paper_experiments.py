@@ -15,6 +15,8 @@ from benchmarks.errors import UserError
 from benchmarks.metrics import METRICS
 from benchmarks.published import list_tables, load_table
 from benchmarks.reports import costs
+from benchmarks.reports.cells import build
+from benchmarks.reports.sources import Run
 from benchmarks.training import evaluation, experiments
 
 CLASSIFICATION = {"cifar10", "cifar100", "imagenet"}
@@ -40,7 +42,10 @@ ROWS = {f"{table.name}: {row.name}": (table, row) for table, row in accuracy_row
 def test_there_are_accuracies_in_the_tables_that_the_issue_names():
     tables = {table.name for table, _ in ROWS.values()}
     assert {f"slimconv/table{n}" for n in (1, 2, 3, 5, 6, 10, 11)} | {"slimconv/figure8"} <= tables
-    assert {f"versatile/table{n}" for n in (1, 2, 3, 4, 6, 7, 9)} | {"versatile/figure4a"} <= tables
+    assert {f"versatile/table{n}" for n in (1, 2, 3, 4, 6, 7, 9)} | {
+        "versatile/figure4a",
+        "versatile/figure4b",
+    } <= tables
 
 
 @pytest.mark.parametrize("where", ROWS)
@@ -55,7 +60,37 @@ def test_each_accuracy_has_an_experiment(where):
         if METRICS[column.metric].run == "top5_accuracy":
             assert 5 in topk
     if row.released:
-        assert experiments.experiment(f"{table.dataset}/released/{row.model}").weights == "official"
+        protocol = "released" if row.released is True else row.released
+        tested = experiments.experiment(f"{table.dataset}/{protocol}/{row.model}")
+        assert tested.weights == "official"
+        assert tested.dataset.input_size == config.dataset.input_size
+
+
+class OneOfAll:
+    """A counter for which everything costs one."""
+
+    params = macs = mul = add = weight_bytes = 1
+
+    def __call__(self, *asked):
+        return self
+
+    def models(self):
+        return backbones.list_models()
+
+
+def test_each_released_file_is_evaluated_in_its_own_row():
+    def run(protocol, accuracy):
+        return Run(
+            "imagenet", protocol, False, False, "sc_resnet50", 0, "top1_accuracy", accuracy, 0, f"{protocol}.json"
+        )
+
+    table = load_table("slimconv/table10")
+    report = build(table, OneOfAll(), [run("released", 76.0), run("released-cosine", 77.0)])
+    cells = {row.name: report.cell(row, "error") for row in table.rows}
+    assert (cells["Sc-ResNet-50"].status, float(cells["Sc-ResNet-50"].ours)) == ("evaluated", 24.0)
+    assert (cells["Sc-ResNet-50(cosine)"].status, float(cells["Sc-ResNet-50(cosine)"].ours)) == ("evaluated", 23.0)
+    assert cells["Sc-ResNet-50@256"].status == "open"
+    assert "imagenet/released-cosine-test256/sc_resnet50 --checkpoint" in cells["Sc-ResNet-50@256"].fill
 
 
 def protocols_of(dataset):
