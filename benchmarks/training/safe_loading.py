@@ -46,8 +46,14 @@ def read(source: Any, map_location: Any = None, *, mmengine: bool = True) -> Any
         with torch.serialization.safe_globals(allowed):
             return torch.load(source, map_location=map_location, weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for a truncated or foreign file
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"cannot read checkpoint {source} (tensors and plain values only): {reason[0]}") from error
+        raise UserError(f"cannot read checkpoint {source} (tensors and plain values only): {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What torch has against a file, without its advice to read it unsafely."""
+    refused = error.__context__ if isinstance(error, UnpicklingError) else None
+    lines = str(refused or error).strip().splitlines() or [type(error).__name__]
+    return lines[0].partition(". Please")[0]
 
 
 def mmengine_classes() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
