@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.datasets import folder
 
-from benchmarks.datasets import image_transforms
+from benchmarks.datasets import image_transforms, imagenet, registry
 from benchmarks.errors import UserError
 
 
@@ -52,8 +52,8 @@ class ImagesInFolders(Dataset[dict[str, Tensor]]):
     Classes are numbered in the order of their folders' names. Batches leave as uint8, a quarter of the bytes of
     floats, to be normalised on the device (`NormaliseOnDevice`).
 
-    root: the folder that holds train/ and val/. name: the data set in messages and for what is checked: of "imagenet"
-    all 1,000 classes must be there unless `verify` is False. num_classes: outputs of the network; fewer folders are
+    root: the folder that holds train/ and val/; None looks for the data set `name`. verify: of "imagenet" all 1,000
+    classes must be there and, unless `limit` is set, all images. num_classes: outputs of the network; fewer folders are
     allowed with a warning. size: side of the square input. augmentation: see `image_transforms.training`.
     limit: so many images, evenly spread over the classes, for smoke tests.
 
@@ -63,7 +63,7 @@ class ImagesInFolders(Dataset[dict[str, Tensor]]):
 
     def __init__(
         self,
-        root: str,
+        root: str | None = None,
         train: bool = True,
         name: str = "imagenet",
         num_classes: int = 1000,
@@ -72,15 +72,17 @@ class ImagesInFolders(Dataset[dict[str, Tensor]]):
         limit: int | None = None,
         verify: bool = True,
     ) -> None:
-        self.root = Path(root)
+        self.root = Path(root or registry.get(name).locate(None))
         self.train = train
         self.size = size
         classes = class_folders(self.root, train)
         _check_classes(self.root, classes, name, num_classes, verify)
         found = _images(self.root / split_of(train), classes)
+        if name == "imagenet" and verify and not limit:
+            _check_count(self.root, split_of(train), len(found))
         kept = found[: limit * (len(found) // limit) : len(found) // limit] if limit and limit < len(found) else found
         # Arrays, because workers that read a list of tuples copy its pages one by one (reference counts).
-        self.paths = np.array([os.fsencode(os.path.relpath(path, root)) for path, _ in kept])
+        self.paths = np.array([os.fsencode(path.removeprefix(f"{self.root}{os.sep}")) for path, _ in kept])
         self.labels = torch.tensor([label for _, label in kept])
         self.transform = image_transforms.training(augmentation, size) if train else image_transforms.testing(size)
         self.metainfo = {"classes": tuple(classes)}
@@ -144,16 +146,24 @@ def class_folders(root: Path, train: bool = True) -> list[str]:
 def _check_classes(root: Path, classes: list[str], name: str, num_classes: int, verify: bool) -> None:
     if len(classes) > num_classes:
         raise UserError(f"{root} holds {len(classes):,} class folders, and the network has {num_classes:,} classes")
-    if name == "imagenet" and verify and len(classes) != 1000:
+    if name == "imagenet" and verify and len(classes) != imagenet.CLASSES:
         raise UserError(
-            f"{root} holds {len(classes):,} class folders and ImageNet has 1,000; without all of them only smoke tests "
-            "run (slimbench train 'imagenet-tiny/*')"
+            f"{root} holds {len(classes):,} class folders and ImageNet has {imagenet.CLASSES:,}; "
+            "without all of them only smoke tests run (slimbench train 'imagenet-tiny/*')"
         )
     if len(classes) < num_classes:
         warnings.warn(
             f"{root} holds {len(classes):,} class folders: they are the first {len(classes):,} of the network's "
             f"{num_classes:,} classes, in the order of their names",
             stacklevel=3,
+        )
+
+
+def _check_count(root: Path, split: str, count: int) -> None:
+    if count != imagenet.IMAGES[split]:
+        raise UserError(
+            f"{root / split} holds {count:,} images and ImageNet has {imagenet.IMAGES[split]:,}; "
+            f"'slimbench data check imagenet' says which classes are not whole"
         )
 
 

@@ -12,7 +12,7 @@ from mmengine.dataset import DefaultSampler
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from benchmarks.datasets import image_folder, image_transforms, imagenet_tiny
+from benchmarks.datasets import image_folder, image_transforms, imagenet, imagenet_tiny
 from benchmarks.datasets.cifar import identity_collate
 from benchmarks.datasets.image_folder import ImageError, ImagesInFolders
 from benchmarks.errors import UserError
@@ -33,7 +33,9 @@ def folders(drawn, tmp_path):
 
 
 def images(root, train=True, **changes):
-    return ImagesInFolders(str(root), train=train, **{"name": "imagenet-tiny", "num_classes": 4, "size": 32, **changes})
+    return ImagesInFolders(
+        root and str(root), train=train, **{"name": "imagenet-tiny", "num_classes": 4, "size": 32, **changes}
+    )
 
 
 def all_of(data, **options):
@@ -170,6 +172,20 @@ def test_a_broken_image_is_named_in_one_line(folders, workers):
 def test_imagenet_needs_all_its_classes(folders):
     with pytest.raises(UserError, match=r"holds 4 class folders and ImageNet has 1,000; .*imagenet-tiny"):
         ImagesInFolders(str(folders))
+
+
+def test_imagenet_needs_all_its_images(folders, monkeypatch):
+    monkeypatch.setattr(imagenet, "CLASSES", 4)
+    with pytest.raises(UserError, match=r"train holds 20 images and ImageNet has 1,281,167; 'slimbench data check"):
+        ImagesInFolders(str(folders), num_classes=4)
+    assert len(ImagesInFolders(str(folders), num_classes=4, limit=8)) == 8
+    assert len(ImagesInFolders(str(folders), num_classes=4, verify=False)) == 20
+
+
+def test_without_a_root_the_data_set_is_looked_for(folders, monkeypatch):
+    folders.rename(folders.parent / "imagenet-tiny")
+    monkeypatch.setenv("SLIMBENCH_DATA", str(folders.parent))
+    assert images(None).root == folders.parent / "imagenet-tiny"
 
 
 def test_fewer_folders_than_classes_are_told(folders):
