@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from backbones.ops.learnable import LearnableVersatileConv2d
+from backbones.ops.learnable import LearnableVersatileConv2d, distances_from_identity
 
 
 def learnable_layers(model: nn.Module) -> Iterator[tuple[str, LearnableVersatileConv2d]]:
@@ -28,11 +28,25 @@ def mask_penalty(model: nn.Module, weight: float = 0.1, reduction: Literal["sum"
         reduction: within a layer of separate masks, over its primary filters: see
             :meth:`LearnableVersatileConv2d.penalty`.
     """
-    terms = [layer.penalty(reduction) for _, layer in learnable_layers(model) if layer.agent.requires_grad]
-    if not terms:
+    alike: dict[Any, list[LearnableVersatileConv2d]] = {}
+    for _, layer in learnable_layers(model):
+        agent = layer.agent
+        if agent.requires_grad:
+            key = (agent.shape, agent.dtype, agent.device, layer.num_secondary, layer.threshold)
+            alike.setdefault(key, []).append(layer)
+    if not alike:
         parameter = next(model.parameters(), None)
         return torch.zeros((), device=None if parameter is None else parameter.device)
-    return weight * torch.stack(terms).sum()
+    return weight * torch.stack([_joint_penalty(layers, reduction) for layers in alike.values()]).sum()
+
+
+def _joint_penalty(layers: list[LearnableVersatileConv2d], reduction: str) -> Tensor:
+    """The sum of the penalties of layers that are alike, at once: a small network has dozens of them."""
+    first = layers[0]
+    agents = torch.cat([layer.agent for layer in layers])
+    distances = distances_from_identity(agents, first.num_secondary, first.threshold)
+    total: Tensor = distances.sum()
+    return total * len(layers) / len(distances) if reduction == "mean" else total
 
 
 def after_step(model: nn.Module) -> None:

@@ -18,6 +18,16 @@ def _by_set(agent: Tensor, s: int) -> Tensor:
     return agent.view(-1, s, *agent.shape[1:])
 
 
+def distances_from_identity(agent: Tensor, s: int, threshold: float) -> Tensor:
+    """Eq. (12) of each mask set: ``(sets * s, c, kh, kw) -> (sets,)``. The sets may be those of several layers."""
+    hard = (agent.detach() > threshold).to(agent.dtype)
+    straight_through = hard + (agent - agent.detach())  # the masks exactly, the gradient H's
+    m = _by_set(straight_through, s).flatten(2)  # (sets, s, d^2 c)
+    gram = m @ m.mT / m.shape[-1]
+    distance: Tensor = (gram - torch.eye(s, dtype=m.dtype, device=m.device)).square().sum((1, 2)) / 2
+    return distance
+
+
 class _MaskedFilters(torch.autograd.Function):
     """Eq. (7) and (9) forwards; Eq. (17), (18) and the straight-through Eq. (23) backwards."""
 
@@ -127,12 +137,7 @@ class LearnableVersatileConv2d(VersatileConv2d):
         they are summed over a layer by default (as Algorithm 1 updates each mask set by its own Eq. 16), so that
         the pull on a mask does not depend on how many primaries there are. ``mean`` averages them.
         """
-        s = self.num_secondary
-        hard = self.masks().to(self.agent.dtype)
-        straight_through = hard + (self.agent - self.agent.detach())  # the masks exactly, the gradient H's
-        m = _by_set(straight_through, s).flatten(2)  # (sets, s, d^2 c)
-        gram = m @ m.mT / m.shape[-1]
-        distance = (gram - torch.eye(s, dtype=m.dtype, device=m.device)).square().sum((1, 2)) / 2
+        distance = distances_from_identity(self.agent, self.num_secondary, self.threshold)
         total: Tensor = distance.mean() if reduction == "mean" else distance.sum()
         return total
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import nn
@@ -37,6 +39,19 @@ def test_penalty_is_the_weighted_sum_over_layers() -> None:
 
 
 @pytest.mark.parametrize("model", [nn.Conv2d(3, 4, 3), nn.Identity(), network("fixed")], ids=["conv", "empty", "fixed"])
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+def test_penalty_of_layers_that_are_alike_is_the_sum_of_theirs(reduction: Literal["sum", "mean"]) -> None:
+    layers = [LearnableVersatileConv2d(8, 8, 3), LearnableVersatileConv2d(8, 8, 3, shared=True)]
+    model = nn.Sequential(*layers, LearnableVersatileConv2d(8, 8, 3), LearnableVersatileConv2d(8, 8, 3, rule="literal"))
+    expected = torch.stack([layer.penalty(reduction) for _, layer in backbones.learnable_layers(model)]).sum()
+    gradients = torch.autograd.grad(expected, [layer.agent for _, layer in backbones.learnable_layers(model)])
+    found = backbones.mask_penalty(model, 1.0, reduction)
+    torch.testing.assert_close(found, expected)
+    found.backward()
+    for (_, layer), gradient in zip(backbones.learnable_layers(model), gradients, strict=True):
+        torch.testing.assert_close(layer.agent.grad, gradient)
+
+
 def test_penalty_of_masks_that_do_not_learn_is_zero(model: nn.Module) -> None:
     penalty = backbones.mask_penalty(model)
     assert penalty.shape == ()
