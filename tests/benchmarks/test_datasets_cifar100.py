@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms import functional
 
 from benchmarks.datasets import cifar, registry
@@ -60,6 +61,28 @@ def test_a_whole_epoch_at_once_as_on_a_gpu_gives_the_same_batches(cifar100, monk
             first, second = batchwise.__getitems__(indices), whole.__getitems__(indices)
             assert torch.equal(first["inputs"], second["inputs"])
             assert torch.equal(first["labels"], second["labels"])
+
+
+class Operations(TorchDispatchMode):
+    """Names of what torch does."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.add(func.name())
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_batch_of_a_gpu_is_a_gather_and_nothing_that_waits(cifar100):
+    data = cifar.CifarInMemory(str(cifar100), verify=False, name="cifar100", rotation=15)
+    data.whole_epochs = True
+    data.__getitems__([0])
+    with Operations() as done:
+        data.__getitems__([5, 6, 7])
+    moving = {"aten::index.Tensor", "aten::_to_copy", "aten::view", "aten::permute", "aten::lift_fresh", "aten::detach"}
+    assert done.names - moving == {"aten::mul_.Tensor", "aten::add_.Tensor"}
 
 
 def test_angles_are_uniform_and_change_nothing_else(cifar100):
