@@ -38,7 +38,6 @@ def test_penalty_is_the_weighted_sum_over_layers() -> None:
     assert model[0].weight.grad is None
 
 
-@pytest.mark.parametrize("model", [nn.Conv2d(3, 4, 3), nn.Identity(), network("fixed")], ids=["conv", "empty", "fixed"])
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 def test_penalty_of_layers_that_are_alike_is_the_sum_of_theirs(reduction: Literal["sum", "mean"]) -> None:
     layers = [LearnableVersatileConv2d(8, 8, 3), LearnableVersatileConv2d(8, 8, 3, shared=True)]
@@ -52,6 +51,7 @@ def test_penalty_of_layers_that_are_alike_is_the_sum_of_theirs(reduction: Litera
         torch.testing.assert_close(layer.agent.grad, gradient)
 
 
+@pytest.mark.parametrize("model", [nn.Conv2d(3, 4, 3), nn.Identity(), network("fixed")], ids=["conv", "empty", "fixed"])
 def test_penalty_of_masks_that_do_not_learn_is_zero(model: nn.Module) -> None:
     penalty = backbones.mask_penalty(model)
     assert penalty.shape == ()
