@@ -5,6 +5,8 @@ The processes come from a fork server that has imported everything once: a fresh
 
 from __future__ import annotations
 
+import copy
+import itertools
 import multiprocessing
 import os
 import signal
@@ -19,10 +21,11 @@ from mmengine.hooks import Hook
 from torch import nn
 from torch.utils.data import Dataset
 
-# with the main module preloaded as well, pytest would run in the server
+# With the main module preloaded as well, pytest would run in the server
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["benchmarks.training.engine", "benchmarks.training.launch", "benchmarks.cli.train"])
-PATIENCE_S = 60
+PATIENCE_S = 300  # well below launch.TIMEOUT_S: who waits for that counts as hung
+COUNT = itertools.count()
 
 
 class Network(nn.Module):
@@ -79,7 +82,16 @@ class Images(Dataset):
         return {"inputs": self.images[indices].roll(self.shift, 3), "labels": self.labels[indices]}
 
 
-NORMS = {"none": nn.Identity, "batch": nn.BatchNorm2d, "shared": SharedBatchNorm}
+def batch_norm_and_dropout(channels):
+    return nn.Sequential(nn.BatchNorm2d(channels), nn.Dropout(0.3))
+
+
+NORMS = {
+    "none": nn.Identity,
+    "batch": nn.BatchNorm2d,
+    "shared": SharedBatchNorm,
+    "dropout": batch_norm_and_dropout,
+}
 
 
 def use_network(norm="none"):
@@ -173,51 +185,80 @@ def mmengine_config(work_dir, images=77, total=16, epochs=2, launcher="none"):
             "default_scope": "mmengine",
             "log_level": "ERROR",
             "work_dir": str(work_dir),
+            "experiment_name": f"test {next(COUNT)}",
             "launcher": launcher,
         }
     )
 
 
-def train_with_mmengine(config):
-    """Weights (with buffers), the curve, and one number that tells the state of random draws."""
+def train_to_the_end(config, resume=False):
+    """Weights (with buffers), the curve, and one number that tells the state of random draws.
+
+    With MMEngine's own Runner; with ours to go on from a checkpoint.
+    """
     from mmengine.runner import Runner
 
-    import benchmarks.training  # registers
+    from benchmarks.training.runner import BenchmarkRunner
 
-    assert benchmarks.training
-    runner = Runner.from_cfg(config)
+    config.resume = resume
+    runner = (BenchmarkRunner if resume else Runner).from_cfg(config)
     runner.train()
     model = runner.model.module if hasattr(runner.model, "module") else runner.model
     return {"weights": model.state_dict(), "curve": runner.curve, "draw": torch.rand(1).item()}
 
 
+def stop_early(config):
+    """Train with our Runner; the second process wants to stop in the fourth step, and all save and stop."""
+    from benchmarks.training.runner import BenchmarkRunner
+    from benchmarks.training.stopping import StoppedError
+
+    config = copy.deepcopy(config)
+    config.default_hooks = {"checkpoint": {"type": "AtomicCheckpointHook"}}
+    config.custom_hooks.append({"type": Fate, "deed": "stopped"})
+    try:
+        BenchmarkRunner.from_cfg(config).train()
+    except StoppedError as stop:
+        return stop.iteration
+    return None
+
+
 def train_scenarios(rank, scenarios, folder):
-    """Each scenario (name, norm, options of mmengine_config) on all processes, one after the other."""
+    """Each scenario (name, norm, stop, options of mmengine_config) on all processes, one after the other.
+
+    stop: "" for none, "go on" to stop early and go on, "leave" to stop early only.
+    """
+    from benchmarks.training import launch
+
+    with launch.processes("pytorch", "cpu"):
+        for name, norm, stop, options in scenarios:
+            use_network(norm)
+            config = config_for_two(Path(folder) / name, **options)
+            stopped_at = stop_early(config) if stop else None
+            ended = train_to_the_end(config, resume=bool(stop)) if stop != "leave" else {}
+            torch.save({**ended, "stopped_at": stopped_at}, Path(folder) / f"{name}-{rank}.pth")
+
+
+def config_for_two(work_dir, **options):
     from benchmarks.training import launch, total_batch
 
-    with launch.processes("pytorch", "cpu") as place:
-        for name, norm, options in scenarios:
-            use_network(norm)
-            config = mmengine_config(work_dir=Path(folder) / name / "work", launcher="pytorch", **options)
-            launch.configure(config, "pytorch", "cpu")
-            total_batch.share(config, place.world)
-            torch.save(train_with_mmengine(config), Path(folder) / f"{name}-{rank}.pth")
+    config = mmengine_config(work_dir, launcher="pytorch", **options)
+    launch.configure(config, "pytorch", "cpu")
+    total_batch.share(config, 2)
+    return config
 
 
 def train_until(rank, deed, folder):
     """The second process does `deed` in its fourth step; what the process then says is in `<deed>-<rank>.txt`."""
     from mmengine.runner import Runner
 
-    from benchmarks.training import launch, total_batch
+    from benchmarks.training import launch
 
     said = ""
     try:
-        with launch.processes("pytorch", "cpu") as place:
+        with launch.processes("pytorch", "cpu"):
             use_network()
-            config = mmengine_config(Path(folder) / deed, launcher="pytorch")
+            config = config_for_two(Path(folder) / deed)
             config.custom_hooks.append({"type": Fate, "deed": deed})
-            launch.configure(config, "pytorch", "cpu")
-            total_batch.share(config, place.world)
             Runner.from_cfg(config).train()
     except Exception as error:
         said = f"{type(error).__name__}: {error}"
@@ -236,4 +277,7 @@ class Fate(Hook):
         if torch_dist.get_rank() == 1 and runner.iter == 3:
             if self.deed == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
-            data_batch["inputs"].fill_(float("nan"))
+            if self.deed == "stopped":
+                runner.stopper.request(signal.SIGTERM)
+            if self.deed == "spoiled":
+                data_batch["inputs"].fill_(float("nan"))
