@@ -155,7 +155,8 @@ def _notes(claims: Sequence[Claim]) -> list[str]:
     for claim in claims:
         for row, lost in zip((claim.row, claim.versus), claim.diverged, strict=True):
             if lost:
-                notes[f"{row}: {lost} {'run' if lost == 1 else 'runs'} diverged, and no mean holds them."] = None
+                words = "run diverged and is" if lost == 1 else "runs diverged and are"
+                notes[f"{row}: {lost} {words} in no mean."] = None
         found = claim.measured
         if found and found.pooled:
             groups = found.pooled.groups

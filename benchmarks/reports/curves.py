@@ -15,6 +15,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from benchmarks.ledger import RunResult
 from benchmarks.published import natural
 from benchmarks.reports import style
@@ -44,6 +46,7 @@ COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E
 _DASHES = ("-", "--", ":", "-.")
 _WIDTH, _PANEL, _LEGEND_LINE = 8.0, 2.9, 0.19  # inches
 _FEW_EPOCHS = 30
+_TICKS = (0.0, 20.0, 40.0, 50.0, 60.0, 70.0, 80.0, 85.0, 90.0, 92.0, 94.0, 96.0, 98.0, 99.0, 100.0)
 
 
 def frame(results: Iterable[RunResult | tuple[str, RunResult]]) -> pd.DataFrame:
@@ -132,8 +135,11 @@ def tidy_csv(data: pd.DataFrame) -> str:
 
 
 def panels_of(data: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """Return the quantities that at least one run has, with the label and the scale of their axis."""
-    quality = next(({name: (label, "linear")} for name, label in QUALITIES.items() if _has(data, name)), {})
+    """Return the quantities that at least one run has, with the label and the scale of their axis.
+
+    The scale of a quality is "missing": by what is missing to 100 %, where it comes near that.
+    """
+    quality = next(({name: (label, "missing")} for name, label in QUALITIES.items() if _has(data, name)), {})
     return quality | {name: what for name, what in OTHERS.items() if _has(data, name)}
 
 
@@ -165,13 +171,46 @@ def _draw(axes: Axes, runs: pd.DataFrame, name: str, index: int) -> None:
 def _dress(axes: Axes, label: str, scale: str, data: pd.DataFrame) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_yscale(scale)
+    if scale == "missing":
+        _spread_the_top(axes)
+    else:
+        axes.set_yscale(scale)
     if scale == "log":
         _plain_ticks(axes)
     axes.set_ylabel(label)
     axes.set_xlabel("Epoch")
     axes.set_xlim(min(0, data["epoch"].min()), data["epoch"].max() * 1.02)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+
+
+def _spread_the_top(axes: Axes) -> None:
+    """Where percentages come near 100, scale the axis by the logarithm of what is missing to 101.
+
+    Trained networks differ by tenths of a percent at the end and by tens of percents at the start.
+    """
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = axes.get_ylim()
+    if not 75 < high <= 110:
+        return
+
+    def forward(value: Any) -> Any:
+        return -np.log10(np.clip(101 - np.asarray(value, dtype=float), 1e-3, None))
+
+    def backward(value: Any) -> Any:
+        return 101 - 10 ** -np.asarray(value, dtype=float)
+
+    top = min(high, 100.0)
+    axes.set_yscale("function", functions=(forward, backward))
+    axes.set_ylim(low, top)
+    gap = (forward(top) - forward(low)) / 9
+    ticks: list[float] = []
+    for tick in reversed(_TICKS):
+        if low <= tick <= top and (not ticks or forward(ticks[-1]) - forward(tick) >= gap):
+            ticks.append(tick)
+    axes.yaxis.set_major_locator(FixedLocator(ticks))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _plain_ticks(axes: Axes) -> None:

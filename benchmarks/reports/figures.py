@@ -1,7 +1,8 @@
 """The figure of a table: quality against cost, the area of a marker in proportion to the parameters.
 
 A ring is what the paper prints (its cost, quality and parameters); a disc is what we counted, at the paper's quality
-as long as there is no measurement under the paper's protocol. A diamond is a proxy result and never a paper's number.
+as long as there is no measurement under the paper's protocol. A square within the disc says that the quality is
+measured, too, and whiskers its standard deviation. A diamond is a proxy result and never a paper's number.
 """
 
 from __future__ import annotations
@@ -21,15 +22,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_PRINTED, _COUNTED, _PROXY = "printed", "counted", "proxy"
+_PRINTED, _COUNTED, _MEASURED, _PROXY = "printed", "counted", "measured", "proxy"
 
 
 def points(report: Report) -> pd.DataFrame:
-    """Return the points of the table's figure: label, kind, origin (printed, counted, proxy), x, y, size."""
+    """Return the points of the table's figure: label, kind, origin, x, y, size, sd.
+
+    The origin is printed, counted (at the printed quality), measured (the quality, too) or proxy; ``sd`` is the
+    quality's standard deviation, where it is known.
+    """
     import pandas as pd
 
     rows = [point for row in report.table.rows for point in _points_of(report, row)]
-    frame: pd.DataFrame = pd.DataFrame(rows, columns=["label", "kind", "origin", "x", "y", "size"])
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=["label", "kind", "origin", "x", "y", "size", "sd"])
     return frame
 
 
@@ -52,7 +57,7 @@ def scatter(frame: pd.DataFrame, *, title: str, x_label: str, y_label: str, size
     """Draw quality against cost.
 
     Args:
-        frame: label, kind, origin, x, y, size; one point a row. A label stands at its first point
+        frame: label, kind, origin, x, y, size, sd; one point a row. A label stands at its first point
             and again at its proxy.
         title: Above the axes.
         x_label: Below the axes.
@@ -93,11 +98,13 @@ def _points_of(report: Report, row: Row) -> list[dict[str, Any]]:
     if (px := _printed(x)) is not None and (py := _printed(y)) is not None:
         found.append(common | {"origin": _PRINTED, "x": px, "y": py, "size": _printed(size)})
     if x.status == "counted":
-        quality = _ours(y) if y.status in {"measured", "evaluated"} else _printed(y)
-        if quality is not None:
-            found.append(common | {"origin": _COUNTED, "x": _ours(x), "y": quality, "size": _ours(size)})
+        ours = common | {"x": _ours(x), "y": _ours(y), "size": _ours(size), "sd": float(y.sd) if y.sd else None}
+        if y.status in {"measured", "evaluated"}:
+            found.append(ours | {"origin": _MEASURED})
+        elif (py := _printed(y)) is not None:
+            found.append(ours | {"origin": _COUNTED, "y": py, "sd": None})
         if y.status == "proxy":
-            found.append(common | {"origin": _PROXY, "x": _ours(x), "y": _ours(y), "size": _ours(size)})
+            found.append(ours | {"origin": _PROXY})
     return found
 
 
@@ -117,9 +124,12 @@ def _markers(axes: Axes, frame: pd.DataFrame, areas: style.Areas) -> None:
     for point in frame.sort_values("size", ascending=False, kind="stable").itertuples():
         colour, _ = style.KINDS[point.kind]
         area = areas(_size(point.size))
-        if point.origin == _COUNTED:
+        if point.origin in {_COUNTED, _MEASURED}:
             axes.scatter(point.x, point.y, s=area, color=colour, alpha=0.35, linewidths=0, zorder=2)
-            axes.scatter(point.x, point.y, s=5, color=colour, linewidths=0, zorder=4)
+            middle = {_COUNTED: (5, "o"), _MEASURED: (12, "s")}[point.origin]
+            axes.scatter(point.x, point.y, s=middle[0], marker=middle[1], color=colour, linewidths=0, zorder=4)
+            if _size(point.sd) is not None:
+                axes.errorbar(point.x, point.y, yerr=point.sd, color=colour, linewidth=1.0, capsize=2.5, zorder=4)
         elif point.origin == _PROXY:
             axes.scatter(
                 point.x, point.y, s=style.PROXY_AREA, marker="D", color=style.PROXY_COLOUR, linewidths=0, zorder=3
@@ -194,6 +204,7 @@ def leader(axes: Axes, mark: Mark, box: Box, to_points: float, colour: str) -> N
 
 
 def _legend(figure: Figure, frame: pd.DataFrame, areas: style.Areas, size_label: str) -> None:
+    from matplotlib.legend_handler import HandlerTuple
     from matplotlib.lines import Line2D
 
     def dot(area: float, colour: str, *, filled: bool, marker: str = "o") -> Line2D:
@@ -213,7 +224,8 @@ def _legend(figure: Figure, frame: pd.DataFrame, areas: style.Areas, size_label:
         )
         size_names.append("not printed")
     origins, kinds = set(frame["origin"]), set(frame["kind"])
-    handles, names = [], []
+    handles: list[Any] = []
+    names: list[str] = []
     for kind, (colour, name) in style.KINDS.items():
         if kind in kinds:
             handles.append(dot(36, colour, filled=True, marker="s"))
@@ -221,6 +233,10 @@ def _legend(figure: Figure, frame: pd.DataFrame, areas: style.Areas, size_label:
     meanings = {
         _PRINTED: (dot(80, style.INK, filled=False), "as printed"),
         _COUNTED: (dot(80, style.INK, filled=True), "cost and size\ncounted here"),
+        _MEASURED: (
+            (dot(80, style.INK, filled=True), dot(12, style.INK, filled=True, marker="s")),
+            "and quality measured\nhere, ± sd",
+        ),
         _PROXY: (
             dot(style.PROXY_AREA, style.PROXY_COLOUR, filled=True, marker="D"),
             "proxy training, not\nthe paper's protocol",
@@ -230,7 +246,14 @@ def _legend(figure: Figure, frame: pd.DataFrame, areas: style.Areas, size_label:
         if origin in origins:
             handles.append(handle)
             names.append(name)
-    first = figure.legend(handles, names, loc="upper left", bbox_to_anchor=style.LEGEND_TOP, labelspacing=0.7)
+    first = figure.legend(
+        handles,
+        names,
+        loc="upper left",
+        bbox_to_anchor=style.LEGEND_TOP,
+        labelspacing=0.7,
+        handler_map={tuple: HandlerTuple(ndivide=1)},  # a square within its disc
+    )
     if size_label and frame["size"].notna().any():
         figure.legend(
             shown_sizes, size_names, title=size_label, title_fontsize=8, alignment="left",

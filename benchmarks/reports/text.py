@@ -128,7 +128,7 @@ def shown_runs(report: Report) -> list[str]:
         if cell.n:
             found.setdefault((cell.status, cell.protocol, cell.epochs), set()).add(cell.n)
     return [
-        f"{status}: {protocol}, {epochs} epochs, n = {' or '.join(map(str, sorted(numbers)))}"
+        f"{status}: {protocol}, {epochs} epochs, n = {', '.join(map(str, sorted(numbers)))}"
         + ("; a shortened protocol, not compared with the paper" if status == "proxy" else "")
         for (status, protocol, epochs), numbers in found.items()
     ]

@@ -122,7 +122,7 @@ def test_diverged_runs_are_named_and_change_no_mean(tmp_path):
     found = claims(build(tmp_path, runs))
     small = claim(found, "S_1 (32×4d)")
     assert (small.diverged, small.n) == ((1, 0), (2, 2))
-    assert "S_1 (32×4d): 1 run diverged, and no mean holds them." in claims_text.sections(found)[0].notes
+    assert "S_1 (32×4d): 1 run diverged and is in no mean." in claims_text.sections(found)[0].notes
 
 
 def test_a_row_may_name_its_baseline_and_more_to_be_compared_with(tmp_path):

@@ -92,6 +92,16 @@ def test_models_are_ordered_by_their_numbers_and_no_two_look_alike():
     assert len(looks) == 20
 
 
+def test_the_top_of_an_accuracy_axis_is_stretched_where_networks_differ_by_tenths():
+    axes = axes_of(curves.learning_curves([samples.result()]), "Top-1")
+    heights = axes.transData.transform([(1, value) for value in (70.0, 78.0, 80.0, 88.0)])[:, 1]
+    assert heights[3] - heights[2] > 1.3 * (heights[1] - heights[0]) > 0
+    low, high = axes.get_ylim()
+    assert [tick for tick in axes.get_yticks() if not low <= tick <= high] == []
+    poor = samples.result(curves={"epoch": [1, 2], "top1_accuracy": [1.0, 40.0]})
+    assert axes_of(curves.learning_curves([poor]), "Top-1").get_yscale() == "linear"
+
+
 def test_without_a_curve_there_is_nothing_to_draw():
     with pytest.raises(ValueError, match="no run has a curve"):
         curves.learning_curves([samples.result(curves={})])

@@ -26,11 +26,10 @@ def point(frame, label, origin):
 def test_printed_counted_and_proxy_points_are_kept_apart(report):
     frame = figures.points(report)
     assert tuple(point(frame, "Baseline", "printed")[["x", "y", "size"]]) == (1.3, 6.5, 8.5)
-    assert tuple(point(frame, "Baseline", "counted")[["x", "y", "size"]]) == (
-        1.25492864,
-        6.4,
-        8.53018,
-    )  # measured error
+    assert point(frame, "Baseline", "counted") is None
+    measured = point(frame, "Baseline", "measured")
+    assert tuple(measured[["x", "y", "size", "sd"]]) == (1.25492864, 6.4, 8.53018, pytest.approx(0.2828, abs=1e-4))
+    assert tuple(point(frame, "Tested", "measured")[["y", "sd"]].isna()) == (False, True)  # one run has no spread
     assert tuple(point(frame, "S_1 (32×4d)", "counted")[["x", "y"]]) == (0.62742144, 6.8)  # the paper's error
     assert tuple(point(frame, "S_1 (32×4d)", "proxy")[["x", "y"]]) == (0.62742144, 11.75)
     assert point(frame, "Theirs [7]", "printed") is None  # no MACs printed: no point
