@@ -91,6 +91,7 @@ def _experiment(item: Experiment) -> dict[str, Any]:
         "uses": [{"table": use.table, "row": use.row, "kind": use.kind, "cells": use.cells} for use in item.uses],
         "seeds": {"wanted": list(item.wanted), "done": sorted(item.done), "missing": list(item.missing)},
         "unfinished": [{"seed": seed, "epochs_done": epochs, "epochs": item.epochs} for seed, epochs in item.begun],
+        "running": list(item.running),
         "failed": [{"seed": seed, "error": error} for seed, error in item.failed],
         "hours_a_seed": _rounded(estimate.hours if estimate else None),
         "estimate": {"measured": estimate.measured, "basis": estimate.basis} if estimate else None,
@@ -188,7 +189,13 @@ def _serves(item: Experiment) -> str:
 
 
 def _unfinished(item: Experiment) -> str:
-    told = [f"seed {seed} at {epochs}/{item.epochs}" for seed, epochs in item.begun if seed in item.missing]
+    running = dict.fromkeys(item.running, ", running")
+    begun = dict.fromkeys(item.running, 0) | dict(item.begun)
+    told = [
+        f"seed {seed} at {epochs}/{item.epochs}{running.get(seed, '')}"
+        for seed, epochs in begun.items()
+        if seed in item.missing
+    ]
     told += [f"seed {seed} failed: {error[:60]}" for seed, error in item.failed if seed in item.missing]
     return ", ".join(told)
 

@@ -42,3 +42,17 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         yield
+
+
+def in_use(folder: str | os.PathLike[str]) -> bool:
+    """Whether another process holds the folder's lock now. To be asked by processes that hold none themselves."""
+    try:
+        import fcntl
+
+        with (Path(folder) / NAME).open("r+", encoding="utf-8") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return True
+    except (ImportError, OSError):  # there is no lock, or there are none
+        pass
+    return False

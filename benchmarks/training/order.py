@@ -47,6 +47,7 @@ class Experiment:
     baseline: the experiment that it is compared with in its tables; its own name if it is a baseline itself.
     wanted, done: seeds that are asked for; seeds in the ledger, finished or diverged (which is a result, too).
     begun: epochs that are done, by seed, of runs with a checkpoint in the work folder. failed: the last error, by seed.
+    running: seeds that another process trains just now; there is nothing to do for them.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Experiment:
     done: frozenset[int] = frozenset()
     begun: tuple[tuple[int, int], ...] = ()
     failed: tuple[tuple[int, str], ...] = ()
+    running: tuple[int, ...] = ()
     estimate: Estimate | None = None
 
     @property
@@ -116,9 +118,10 @@ def best_first(experiments: Iterable[Experiment]) -> list[Run]:
 
 
 def missing_runs(experiment: Experiment) -> list[Run]:
-    """The runs that an experiment lacks, its rounds counted from the wanted seeds that are there."""
+    """The runs that an experiment lacks and nobody trains, its rounds counted from the wanted seeds that are there."""
     there = sum(seed in experiment.done for seed in experiment.wanted)
-    return [Run(experiment, seed, there + index) for index, seed in enumerate(experiment.missing)]
+    runs = [Run(experiment, seed, there + index) for index, seed in enumerate(experiment.missing)]
+    return [run for run in runs if run.seed not in experiment.running]
 
 
 def _by_value(runs: Iterable[Run]) -> list[Run]:

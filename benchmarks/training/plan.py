@@ -15,11 +15,13 @@ from typing import Any
 from benchmarks import ledger
 from benchmarks.errors import UserError, did_you_mean
 from benchmarks.metrics import METRICS
-from benchmarks.published import Row, Table, load_table, select_tables
+from benchmarks.published import Table, load_table, select_tables
 from benchmarks.reports import cells
+from benchmarks.reports.claims import baseline_of
 from benchmarks.reports.sources import ComplexityCounter, ledger_runs
 from benchmarks.training import experiments
 from benchmarks.training.checkpoint_files import progress_of
+from benchmarks.training.lock import in_use
 from benchmarks.training.order import Estimate, Experiment, Run, Use, best_first
 from benchmarks.training.records import FAILURE
 
@@ -36,7 +38,8 @@ Estimator = Callable[[Experiment], Estimate | None]
 class Plan:
     """What to do and what cannot be done here.
 
-    experiments: those that lack seeds and whose data are here. runs: their missing runs, best first.
+    experiments: those that lack seeds and whose data are here. runs: their missing runs that nobody trains just now,
+        best first.
     without_data: those whose data set is not here. data: for each such data set, how it is fetched.
     not_configured: "<data set>/<protocol>" without a config -> published cells that wait for it.
     test_only: experiments that train nothing (`protocol.evaluate_only`); `slimbench test` fills them, where they name
@@ -82,13 +85,11 @@ def plan(
     wanted = tuple(dict.fromkeys(seeds))
 
     def lacking(entries: Iterable[tuple[str, Use, str]], origin: str) -> list[Experiment]:
-        found = [
-            Experiment(
-                name, uses, baseline, int(experiments.protocol(name.rpartition("/")[0])["epochs"]), wanted,
-                there.get((name, origin), frozenset()), *work_in_progress(work_root, name, wanted),
-            )
-            for name, uses, baseline in _by_experiment(entries)
-        ]  # fmt: skip
+        found = []
+        for name, uses, baseline in _by_experiment(entries):
+            epochs = int(experiments.protocol(name.rpartition("/")[0])["epochs"])
+            done, here = there.get((name, origin), frozenset()), work_in_progress(work_root, name, wanted)
+            found.append(Experiment(name, uses, baseline, epochs, wanted, done, here.begun, here.failed, here.running))
         return [item for item in found if item.missing]
 
     configured = [entry for entry in named if entry[0] in known]
@@ -99,7 +100,9 @@ def plan(
     without = [replace(item, estimate=estimate(item)) for item in trained if messages[_dataset(item)]]
     runs = best_first(ready)
     return Plan(
-        experiments=tuple(dict.fromkeys(run.experiment for run in runs)),
+        experiments=tuple(
+            dict.fromkeys([*(item for item in ready if item.running), *(run.experiment for run in runs)])
+        ),
         runs=tuple(runs),
         without_data=tuple(dict.fromkeys(run.experiment for run in best_first(without))),
         data=tuple((name, message) for name, message in messages.items() if message),
@@ -119,19 +122,28 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(seeds))
 
 
-def work_in_progress(
-    work_root: Path, name: str, seeds: Iterable[int]
-) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, str], ...]]:
-    """(seed, whole epochs done) of runs with a checkpoint, and (seed, error) of runs that failed when last tried."""
-    begun, failed = [], []
+@dataclass(frozen=True)
+class Progress:
+    """What the work folder tells of an experiment: `begun`, `failed` and `running` of `Experiment`."""
+
+    begun: tuple[tuple[int, int], ...] = ()
+    failed: tuple[tuple[int, str], ...] = ()
+    running: tuple[int, ...] = ()
+
+
+def work_in_progress(work_root: Path, name: str, seeds: Iterable[int]) -> Progress:
+    """Look for checkpoints, notes of failures and locks of the experiment's runs."""
+    begun, failed, running = [], [], []
     for seed in seeds:
         folder = work_root / name / f"seed{seed}"
         done = [progress for path in folder.glob("epoch_*.pth") if (progress := progress_of(path)) is not None]
         if done:
             begun.append((seed, max(done)[0]))
-        if (folder / FAILURE).is_file():
+        if in_use(folder):
+            running.append(seed)
+        elif (folder / FAILURE).is_file():
             failed.append((seed, (folder / FAILURE).read_text(encoding="utf-8").strip()))
-    return tuple(begun), tuple(failed)
+    return Progress(tuple(begun), tuple(failed), tuple(running))
 
 
 def done_seeds(
@@ -196,25 +208,12 @@ def _named(
             count = sum(cell.status in fillable for cell in trained)
             if count:
                 chosen = protocol or row.protocol or table.protocol
-                base = baseline_of(table, row)
+                base = row if row.kind == "baseline" else baseline_of(table, row)
                 yield (
                     ledger.identity(table.dataset, chosen, row.model),
                     Use(table.name, row.name, row.kind, count),
                     ledger.identity(table.dataset, chosen, base.model) if base else "",
                 )
-
-
-def baseline_of(table: Table, row: Row) -> Row | None:
-    """The baseline that a row is compared with: the nearest above it in its group, else in the table, else any."""
-    if row.kind == "baseline":
-        return row
-    above = table.rows[: table.rows.index(row)]
-    choices = (
-        [other for other in reversed(above) if other.group == row.group],
-        list(reversed(above)),
-        table.rows,
-    )
-    return next((other for rows in choices for other in rows if other.kind == "baseline" and other.model), None)
 
 
 def _by_experiment(named: Iterable[tuple[str, Use, str]]) -> list[tuple[str, tuple[Use, ...], str]]:

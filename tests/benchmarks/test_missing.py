@@ -88,7 +88,7 @@ def test_a_failing_experiment_is_told_skipped_and_tried_last_the_next_time(
     # without the failure it is a run like any other, and its success forgets the failure
     assert train("--missing", "--protocol", "smoke", "--seed", "0") == 0
     assert recorded(tmp_path) == [(BASE, 0), (METHOD, 0)]
-    assert plan.work_in_progress(Path("work_dirs"), BASE, [0])[1] == ()
+    assert plan.work_in_progress(Path("work_dirs"), BASE, [0]).failed == ()
 
 
 def test_two_runs_side_by_side_are_two_results_and_two_logs(tables, train, tmp_path, monkeypatch, capsys):
@@ -146,8 +146,7 @@ def test_a_run_that_was_killed_counts_as_failed_the_next_time(side_by_side, trai
     side_by_side["codes"] = iter([-9, 0])
     (tmp_path / "work_dirs" / BASE / "seed0").mkdir(parents=True)
     assert train(BASE, METHOD, "--parallel", "2") == 1
-    _, failed = plan.work_in_progress(Path("work_dirs"), BASE, [0])
-    assert failed == ((0, "RuntimeError: killed by signal 9"),)
+    assert plan.work_in_progress(Path("work_dirs"), BASE, [0]).failed == ((0, "RuntimeError: killed by signal 9"),)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,12 @@ def test_what_failed_waits_behind_all_others_even_if_it_has_begun():
     assert pairs([failed, other]) == [("other", 0), ("failed", 1), ("failed", 0)]
 
 
+def test_what_another_process_trains_is_not_begun_again():
+    shared = experiment("d/p/shared", wanted=(0, 1, 2), begun=((1, 5),), running=(1,))
+    assert pairs([shared]) == [("shared", 0), ("shared", 2)]
+    assert [run.round for run in missing_runs(shared)] == [0, 2]
+
+
 def test_unknown_hours_wait_but_do_not_hold_up_their_protocol():
     unknown = experiment("a/p/unknown", hours=None)
     known = experiment("a/p/known", hours=1)

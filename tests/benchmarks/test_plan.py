@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import datetime, timezone
 
 import pytest
@@ -12,9 +14,8 @@ import torch
 from benchmarks import ledger
 from benchmarks.cli import main
 from benchmarks.errors import UserError
-from benchmarks.published import load_table
 from benchmarks.reports import costs
-from benchmarks.training import estimate, plan, records
+from benchmarks.training import estimate, lock, plan, records
 from benchmarks.training.order import Estimate, Experiment, Use
 
 BASE, METHOD, CONTROL = "resnet56_cifar", "s_versatile_resnet56_cifar", "resnet56_cifar_at_63m"
@@ -182,6 +183,26 @@ def test_begun_runs_and_failures_are_read_from_the_work_folder(missing, tmp_path
     assert missing(seeds=(0, 1)).runs[-1].experiment.failed == ()
 
 
+def test_a_run_that_another_process_has_locked_is_running(missing, tmp_path):
+    folder = tmp_path / "work" / PAPER / METHOD / "seed0"
+    folder.mkdir(parents=True)
+    script = (
+        "import fcntl, sys; file = open(sys.argv[1], 'a+'); fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB);"
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    words = [sys.executable, "-c", script, str(folder / lock.NAME)]
+    holder = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        found = missing(seeds=(0, 1))
+        item = next(item for item in found.experiments if item.name == f"{PAPER}/{METHOD}")
+        assert item.running == (0,)
+        assert [run.seed for run in found.runs if run.name == item.name] == [1]
+    finally:
+        holder.communicate()
+    assert f"{PAPER}/{METHOD}" in [run.name for run in missing(seeds=(0,)).runs]
+
+
 def test_without_the_data_an_experiment_is_listed_but_not_planned(missing, tmp_path):
     found = missing(data=tmp_path / "nowhere")
     assert found.experiments == found.runs == ()
@@ -211,23 +232,13 @@ def test_cells_without_an_experiment_are_counted(tables, missing):
     assert missing().not_configured == (("cifar10/paper-9000e", 1),)
 
 
-def test_a_row_is_compared_with_the_nearest_baseline_of_its_group(tables):
-    groups = [{"id": "a", "label": "A"}, {"id": "b", "label": "B"}, {"id": "c", "label": "C"}]
-    rows = [
-        row("A", BASE, "baseline", group="a"),
-        row("a1", METHOD, group="a"),
-        row("b1", METHOD, group="b"),
-        row("B", CONTROL, "baseline", group="b"),
-        row("b2", METHOD, group="b"),
-        row("c1", METHOD, group="c"),
-    ]
-    samples.write_table(tables, raw(groups=groups, rows=rows))
-    table = load_table("sample/table1", tables)
-    found = {each.label: plan.baseline_of(table, each).label for each in table.rows}
-    assert found == {"A": "A", "a1": "A", "b1": "A", "B": "B", "b2": "B", "c1": "B"}
-    samples.write_table(tables, raw(rows=[row("alone", METHOD)]))
-    table = load_table("sample/table1", tables)
-    assert plan.baseline_of(table, table.rows[0]) is None
+def test_the_baseline_is_that_of_the_reports(tables, missing):
+    rows = [row("A", BASE, "baseline"), row("B", CONTROL, "baseline"), row("b", METHOD, baseline="B")]
+    samples.write_table(tables, raw(rows=rows))
+    found = {item.name: item.baseline for item in missing().experiments}
+    assert found == {f"{PAPER}/{BASE}": f"{PAPER}/{BASE}"} | dict.fromkeys(
+        [f"{PAPER}/{CONTROL}", f"{PAPER}/{METHOD}"], f"{PAPER}/{CONTROL}"
+    )
 
 
 @pytest.mark.parametrize(
