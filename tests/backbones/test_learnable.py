@@ -238,3 +238,21 @@ def test_masks_start_as_fair_coins_and_outputs_at_the_scale_of_a_convolution(rul
     x = torch.randn(4, 64, 8, 8)
     dense = torch.nn.Conv2d(64, 64, 3, padding=1, bias=False)
     assert layer(x).std().item() == pytest.approx(dense(x).std().item(), rel=0.1)
+
+
+def test_under_clipped_the_penalty_freezes_the_masks() -> None:
+    # Of a position that one of two masks keeps, or both, Eq. 16 pushes each H further to its own side: with half of the
+    # entries set, M^T M / (d^2 c) - I is [[-1/2, 1/4], [1/4, -1/2]]. Such pushes pile up until H lies at 0 or 1.
+    torch.manual_seed(0)
+    layer = LearnableVersatileConv2d(16, 16, 3, s=2, rule="clipped")
+    before, agent = layer.masks(), layer.agent.detach().clone()
+    optimizer = torch.optim.SGD([layer.agent], lr=30.0)
+    for _ in range(200):  # as far as 2,000 iterations (five epochs of CIFAR) at 30 times 0.1
+        optimizer.zero_grad()
+        backbones.mask_penalty(layer, 0.1).backward()
+        optimizer.step()
+        layer.after_step()
+    assert torch.equal(layer.masks(), before)
+    kept_by_one = before.view(-1, 2, 16, 3, 3).any(1, keepdim=True).expand(-1, 2, -1, -1, -1).reshape(before.shape)
+    assert torch.equal(layer.agent.detach()[kept_by_one], before.float()[kept_by_one])
+    assert torch.equal(layer.agent.detach()[~kept_by_one], agent[~kept_by_one])
