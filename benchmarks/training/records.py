@@ -68,7 +68,7 @@ def results_root(
     protocol: str, work_dir: str | os.PathLike[str], results: str | os.PathLike[str] | None = None
 ) -> Path:
     """The ledger; for the smoke protocol, which measures nothing, the run's own folder unless one is named."""
-    if protocol == "smoke" and not results:
+    if not results and (protocol == "smoke" or protocol.startswith("smoke-b")):  # "-b": with another total batch
         return Path(work_dir) / "results"
     return ledger.results_dir(results)
 

@@ -281,3 +281,14 @@ class Fate(Hook):
                 runner.stopper.request(signal.SIGTERM)
             if self.deed == "spoiled":
                 data_batch["inputs"].fill_(float("nan"))
+
+
+def command_line(rank, arguments, folder):
+    """`slimbench` with these arguments; what the process prints goes to `out-<rank>.txt`."""
+    import contextlib
+
+    from benchmarks.cli import main
+
+    use_network()
+    with (Path(folder) / f"out-{rank}.txt").open("w") as printed, contextlib.redirect_stdout(printed):
+        return main(arguments)

@@ -6,6 +6,8 @@ import distributed_worker as worker
 import pytest
 import torch
 
+from benchmarks import ledger
+
 SCENARIOS = [
     ("uneven", "none", "", {"images": 77}),  # the last batch of 13 is 7 and 6
     ("single", "none", "", {"images": 65}),  # the last batch of 1 leaves the second process without an image
@@ -107,3 +109,18 @@ def test_a_loss_that_is_no_number_on_one_process_stops_both_in_the_same_step(fol
     assert worker.start(worker.train_until, "spoiled", folder) == [1, 1]
     said = [(folder / f"spoiled-{rank}.txt").read_text() for rank in range(2)]
     assert said == ["DivergedError: the loss became nan in epoch 1, batch 4"] * 2
+
+
+def test_from_the_command_line_to_the_ledger(make_cifar10, tmp_path):
+    data, results = make_cifar10(tmp_path / "data"), tmp_path / "ledger"
+    command = ["train", "cifar10/smoke/resnet56_cifar", "--launcher", "pytorch", "--data", str(data)]
+    command += ["--results", str(results), "--work-dir", str(tmp_path / "work")]
+    assert worker.start(worker.command_line, command, tmp_path) == [0, 0]
+    printed = [(tmp_path / f"out-{rank}.txt").read_text() for rank in range(2)]
+    assert "epoch 2/2, loss" in printed[0]
+    assert f"recorded in {results}" in printed[0]
+    assert printed[1] == "", "the main process alone prints"
+    ((_, result),) = ledger.runs(results)
+    assert (result.environment.processes, result.total_batch, result.protocol.name) == (2, 32, "smoke")
+    assert "2 processes; batch norm over each process's own 16 images of a step" in result.notes
+    assert sorted(path.name for path in (tmp_path / "work").glob("*.pth")) == ["epoch_1.pth", "epoch_2.pth"]

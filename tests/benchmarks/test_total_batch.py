@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from mmengine.config import Config
 
+from benchmarks import ledger
 from benchmarks.errors import UserError
-from benchmarks.training import total_batch
+from benchmarks.training import distributed, engine, total_batch
 from benchmarks.training.experiments import experiment, list_protocols
 
 NAME = "cifar10/paper-400e/resnet56_cifar"
@@ -85,6 +88,29 @@ def test_a_runner_of_mmengines_own_is_checked(batch_size, processes, settings, f
         return
     with pytest.raises(UserError, match=r"take 256 images a step.*batch_size=64 auto_scale_lr\.base_batch_size=128"):
         total_batch.check(batch_size, processes, settings)
+
+
+def test_the_hook_refuses_before_the_first_step(monkeypatch):
+    monkeypatch.setattr(distributed, "alone", lambda: False)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
+    runner = SimpleNamespace(train_dataloader=SimpleNamespace(batch_size=128, sampler=None), cfg={})
+    with pytest.raises(UserError, match="2 processes with batch_size=128 take 256 images a step"):
+        distributed.DistributedHook().before_train(runner)
+    runner.cfg["auto_scale_lr"] = {"base_batch_size": 256}
+    distributed.DistributedHook().before_train(runner)
+
+
+def test_a_scaled_run_is_recorded_as_another_protocol(cifar10, tiny_network, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(ledger.ENVIRONMENT_VARIABLE, str(tmp_path / "ledger"))
+    outcome = engine.train("cifar10/smoke/resnet56_cifar", data=cifar10, batch_size=16, scale_lr=True)
+    assert outcome.result.identity == "cifar10/smoke-b16/resnet56_cifar"
+    assert outcome.result.protocol.proxy
+    assert outcome.result.total_batch == 16
+    assert (tmp_path / "work_dirs" / outcome.result.identity / "seed0" / "epoch_2.pth").is_file()
+    assert not (tmp_path / "ledger").exists(), "a smoke run measures nothing, with any batch"
+    again = engine.train("cifar10/smoke/resnet56_cifar", data=cifar10, batch_size=16, scale_lr=True)
+    assert again.already
 
 
 def test_every_protocol_that_trains_refuses_a_wrong_total_batch_under_mmengine():
