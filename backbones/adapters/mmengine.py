@@ -40,9 +40,9 @@ class VersatileMaskHook(Hook):
     """Penalty, step rule and parameter groups of learnable masks; a model without such masks is left alone.
 
     weight: lambda of Eq. 14. mask_lr_scale: learning rate of H relative to the weights', 1 of which leaves masks
-    practically random. At 30 less than one per cent change in an epoch of CIFAR-10, at 300 about five; and half as many
-    with weight 0.1 as with 0, for the pull of the penalty always goes to a mask's own side: under the rule "clipped" it
-    piles up in H, which soon lies at 0 or 1, where masks stay as they are.
+    practically random. In a trial (CIFAR-10, ResNet-8, one seed) 0.99 % changed in 400 iterations at 30, 5.2 % in 200 at
+    300; and half as many with weight 0.1 as with 0, for the pull of the penalty goes to a mask's own side: under the
+    rule "clipped" it piles up in H, which soon lies at 0 or 1, where masks stay as they are.
 
     Each epoch logs `train/share_of_ones` and `train/masks_changed`, both shares of all mask entries in 0..1.
     """
