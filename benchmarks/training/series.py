@@ -85,7 +85,8 @@ def run_many(
     stopped_by, has_worked = None, False
     for number, (name, seed) in enumerate(todo, 1):
         left = None if deadline is None else deadline - time.monotonic()
-        if stopped_by is None and has_worked and left is not None and left < _WORTH_BEGINNING_S:
+        late = stopped_by is None and has_worked and left is not None and left < _WORTH_BEGINNING_S
+        if processes.anyone(late)[0]:  # their clocks differ
             stopped_by = TIME_BUDGET
         if stopped_by is not None:
             entries.append(Entry(name, seed))
