@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import time
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from rich.console import Console
 
@@ -33,7 +35,8 @@ class Outcome:
     """What came of a run: a record, or where it stopped.
 
     result, path: the record and its file in the ledger; None if the run was stopped. already: it had come to its end
-    before. stopped_at: (whole epochs, iterations) that are done. stopped_by: "time budget", "SIGINT" or "SIGTERM".
+    before. stopped_at: (whole epochs, iterations) that are done. stopped_by: "time budget", "SIGINT" or "SIGTERM", also
+    where a signal came too late to stop this run.
     left_s: estimated seconds of training left, None where this process trained nothing.
     """
 
@@ -232,7 +235,7 @@ def _train(
     path = records.keep(result, config.work_dir, root)
     journal.write_line(config.work_dir, "end", status=status, **{one.name: one.value for one in result.metrics})
     journal.draw_curve(result, config.work_dir)
-    return Outcome(result, path)
+    return Outcome(result, path, stopped_by=stopper.signal_name)
 
 
 def _recorded_again(
@@ -253,5 +256,13 @@ def _failures_noted(folder: Path) -> Iterator[None]:
     except Exception as error:
         if processes.is_main_process():
             journal.write_line(folder, "end", status="failed", error=f"{type(error).__name__}: {error}")
-            records.remember_failure(folder, error)
+            with contextlib.suppress(OSError):  # the disk may be what failed
+                records.remember_failure(folder, error)
+        if isinstance(error, torch.OutOfMemoryError):
+            first = str(error).strip().splitlines()[0]
+            raise UserError(f"out of memory on the GPU: {first}; the checkpoints in {folder} are kept") from error
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise UserError(
+                f"no space left on the disk of {error.filename or folder}; the checkpoints are kept"
+            ) from error
         raise

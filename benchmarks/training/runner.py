@@ -7,19 +7,21 @@ import logging
 import warnings
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import BaseLoop, Runner
 from mmengine.visualization import Visualizer
+from torch.utils.data import DataLoader
 
 from benchmarks.errors import UserError
 from benchmarks.training import processes
 from benchmarks.training.checkpoint_files import newest_readable, remove_leftovers
 from benchmarks.training.checkpoints import restore
 from benchmarks.training.loop import ResumableTrainLoop
-from benchmarks.training.stopping import Stopper
+from benchmarks.training.stopping import Stopper, outlive_signals
 
 
 class BenchmarkRunner(Runner):
@@ -66,6 +68,13 @@ class BenchmarkRunner(Runner):
                 return
             self._has_begun = True
         super().call_hook(fn_name, **kwargs)
+
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader[Any] | dict[str, Any], *args: Any, **kwargs: Any) -> DataLoader[Any]:
+        loader: DataLoader[Any] = Runner.build_dataloader(dataloader, *args, **kwargs)
+        if loader.num_workers and loader is not dataloader:
+            loader.worker_init_fn = partial(outlive_signals, loader.worker_init_fn)
+        return loader
 
     def load_or_resume(self) -> None:
         if self._has_loaded:

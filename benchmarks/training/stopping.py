@@ -8,7 +8,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from benchmarks.training import processes
 
 TIME_BUDGET = "time budget"
 MARGIN_S = 0.5
+WORKER_GRACE_S = 30
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 
 
@@ -53,7 +54,7 @@ class Stopper(Hook):
     def reason(self, needed_s: float = 0.0) -> str | None:
         """What asks to stop: "SIGINT", "SIGTERM", "time budget" or None."""
         if self._signal is not None:
-            return self._signal.name
+            return self.signal_name
         if self._deadline is None or not self._has_worked:
             return None
         needed = needed_s + self._iteration_s * processes.steps_between_talks() + self._saving_s + MARGIN_S
@@ -74,6 +75,11 @@ class Stopper(Hook):
         first = self._signal is None
         self._signal = self._signal or number
         return first
+
+    @property
+    def signal_name(self) -> str | None:
+        """The signal that asked to stop, as "SIGINT"; None if none did."""
+        return None if self._signal is None else self._signal.name
 
     def saving_took(self, seconds: float) -> None:
         """Tell how long writing a checkpoint took, to leave time for the last one."""
@@ -144,6 +150,19 @@ def signals_stop(stopper: Stopper) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def outlive_signals(then: Callable[[int], None] | None, worker: int) -> None:
+    """What a data loading worker does first, before `then`: let the main process alone answer to signals.
+
+    Ctrl-C reaches all processes of a terminal, and a scheduler's SIGTERM all of a job; a worker that obeyed would leave
+    the main process without the data it needs to come to the end of an iteration. It ends with the main process.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # If nobody lets it go: SIGALRM ends it, so that a worker is never what a machine waits for.
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(WORKER_GRACE_S))
+    if then is not None:
+        then(worker)
 
 
 def parse_duration(text: str) -> float:
