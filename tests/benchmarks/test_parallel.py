@@ -41,13 +41,13 @@ elif verb == "die":
     print("error: the disk is full", end="")
     sys.exit(int(rest[0]))
 elif verb == "together":
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 180
     while not all(pathlib.Path(name).exists() for name in rest):
         time.sleep(0.01)
         if time.monotonic() > deadline:
             sys.exit("alone")
 else:
-    time.sleep(60)
+    time.sleep(300)
 """
 
 
@@ -95,7 +95,7 @@ def run(tmp_path, script):
     return run
 
 
-def wait_for(*paths, seconds=20):
+def wait_for(*paths, seconds=180):
     deadline = time.monotonic() + seconds
     while not all(path.exists() for path in paths):
         assert time.monotonic() < deadline, f"waited in vain for {paths}"
@@ -160,11 +160,19 @@ def test_a_signal_lets_all_of_them_save(run, tmp_path, number):
     assert signal.getsignal(number) == before
 
 
-def test_when_the_time_is_up_they_save_and_nothing_more_begins(run, tmp_path):
-    started = time.monotonic()
+def test_when_the_time_is_up_they_save_and_nothing_more_begins(run, tmp_path, monkeypatch):
+    class Clock:
+        """Runs ahead by an hour once the first child has begun, however long that takes on a busy machine."""
+
+        sleep = staticmethod(time.sleep)
+
+        @staticmethod
+        def monotonic():
+            return time.monotonic() + 3600 * (tmp_path / "a" / "began").exists()
+
+    monkeypatch.setattr(parallel, "time", Clock)
     notes = Notes()
-    summary = run([("a", "sleep"), ("b", "sleep")], view=notes, time_budget_s=3.0)
-    assert time.monotonic() - started < 10
+    summary = run([("a", "sleep"), ("b", "sleep")], view=notes, time_budget_s=1800)
     assert (tmp_path / "a" / "saved").exists()
     assert not (tmp_path / "b").exists()
     assert summary.exit_code == 3
@@ -194,7 +202,7 @@ def test_children_of_a_parent_that_is_killed_stop_and_save(tmp_path, script):
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(parent)])
     began = [tmp_path / name / "began" for name in "ab"]
     try:
-        wait_for(*began, seconds=60)
+        wait_for(*began)
         time.sleep(0.05)  # began is written in two steps
         pids = [int(path.read_text()) for path in began]
         assert all(map(lives, pids))
@@ -202,7 +210,7 @@ def test_children_of_a_parent_that_is_killed_stop_and_save(tmp_path, script):
         process.kill()
         process.wait()
     wait_for(*(tmp_path / name / "saved" for name in "ab"))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while any(map(lives, pids)) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not any(map(lives, pids))

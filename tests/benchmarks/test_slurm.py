@@ -28,11 +28,11 @@ def stop(number, frame):
     sys.exit(130)
 signal.signal(signal.SIGTERM, stop)
 (folder / "began").touch()
-time.sleep(60)
+time.sleep(300)
 """
 
 
-def wait_for(path, seconds=30):
+def wait_for(path, seconds=180):
     deadline = time.monotonic() + seconds
     while not path.exists():
         assert time.monotonic() < deadline, f"waited in vain for {path.name}"
@@ -77,7 +77,7 @@ def test_a_failed_run_is_a_failed_job(job):
 def test_stop_waits_for_the_end_and_leaves_the_exit_code(job, tmp_path):
     child = subprocess.Popen(job.full_command())
     wait_for(tmp_path / "began")
-    assert slurm.stop(child.pid, 20)
+    assert slurm.stop(child.pid, 120)
     assert (tmp_path / "saved").exists()
     assert child.wait() == 130
     assert slurm.stop(child.pid, 20)  # has long gone
