@@ -156,3 +156,28 @@ def test_an_epochs_losses_are_kept_by_default(fake_runner):
 def test_an_interval_below_one_is_refused():
     with pytest.raises(ValueError, match="interval must be at least 1, not 0"):
         DeferredRuntimeInfoHook(interval=0)
+
+
+def test_a_fused_optimizer_does_for_masks_what_the_plain_one_does():
+    """Groups of their own for H, without weight decay, and the rule after each step."""
+    from torch import nn
+
+    import backbones
+    from backbones.adapters.mmengine import mask_agents, split_mask_groups
+    from backbones.ops import LearnableVersatileConv2d
+
+    trained = []
+    for fused in (False, True):
+        torch.manual_seed(0)
+        model = nn.Sequential(LearnableVersatileConv2d(3, 8, 3), nn.BatchNorm2d(8), LearnableVersatileConv2d(8, 4, 3))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, fused=fused)
+        split_mask_groups(optimizer, [], mask_agents(model), 30.0)
+        optimizer.register_step_post_hook(lambda *_, model=model: backbones.after_step(model))
+        for _ in range(3):
+            (model(torch.ones(4, 3, 8, 8)).square().mean() + backbones.mask_penalty(model)).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        assert all(0 <= agent.min() <= agent.max() <= 1 for agent in mask_agents(model))
+        trained.append(model.state_dict())
+    for name, expected in trained[0].items():
+        torch.testing.assert_close(trained[1][name], expected, msg=name)
