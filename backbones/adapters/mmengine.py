@@ -40,8 +40,8 @@ class VersatileMaskHook(Hook):
     """Penalty, step rule and parameter groups of learnable masks; a model without such masks is left alone.
 
     weight: lambda of Eq. 14. mask_lr_scale: learning rate of H relative to the weights', 1 of which leaves masks
-    practically random. In a trial (CIFAR-10, ResNet-8, one seed) 0.99 % changed in 400 iterations at 30, 5.2 % in 200 at
-    300; and half as many with weight 0.1 as with 0, for the pull of the penalty goes to a mask's own side: under the
+    practically random. In a trial (CIFAR-10, ResNet-8, one seed) 0.99 % changed in 400 iterations at 30, 5.2 % in 200
+    at 300; and half as many with weight 0.1 as with 0, for the pull of the penalty goes to a mask's own side: under the
     rule "clipped" it piles up in H, which soon lies at 0 or 1, where masks stay as they are.
 
     Each epoch logs `train/share_of_ones` and `train/masks_changed`, both shares of all mask entries in 0..1.
@@ -90,7 +90,7 @@ class VersatileMaskHook(Hook):
             checkpoint["masks_before_epoch"] = self._before
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        if runner._resume and "masks_before_epoch" in checkpoint:
+        if runner._resume and "masks_before_epoch" in checkpoint:  # noqa: SLF001 (EMAHook asks the same way)
             device = next(runner.model.parameters()).device
             self._before = {name: masks.to(device) for name, masks in checkpoint["masks_before_epoch"].items()}
             self._resumed = True
