@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from benchmarks import environment
 from benchmarks.errors import UserError
@@ -53,27 +54,24 @@ class Estimator:
         rule = self.rule(experiment.family)
         if rule is None:
             return None
-        images, (named, per_second) = rule
+        images, (hardware, macs_per_second) = rule
         config = experiments.experiment(experiment.name)
-        macs = self._macs(config.model.name, tuple(config.dataset.input_size), config.dataset.num_classes)
-        work = images * experiment.epochs
-        why = ""
-        rate, batch = None, int(config.train_dataloader.batch_size)
+        batch = int(config.train_dataloader.batch_size)
         key = f"{self._machine} | {config.dataset.name} | batch {batch} | {config.model.name}"
-        if (
-            macs is not None
-            and not self._on_gpu
-            and costs.TRAINING_PASSES * macs * batch / per_second > LONGEST_ITERATION_S
-        ):
-            why = ", too large to measure here"
-        else:
-            rate, why = self._measured(experiment.name, key)
+        rate, why = self.cache.get(key), ""
+        macs = None if rate else self._macs(config)
+        if rate is None and self.measure is not None:
+            an_iteration = costs.TRAINING_PASSES * (macs or 0) * batch / macs_per_second
+            if an_iteration > LONGEST_ITERATION_S and not self._on_gpu:
+                why = ", too large to measure here"
+            else:
+                rate, why = self._measured(self.measure, experiment.name, key)
         if rate:
-            return Estimate(work / rate / 3600, True, f"{rate:,.0f} images/s on {self._name}")
+            return Estimate(images * experiment.epochs / rate / 3600, True, f"{rate:,.0f} images/s on {self._name}")
         if macs is None:
             return None
-        seconds = costs.TRAINING_PASSES * macs * work / per_second
-        return Estimate(seconds / 3600, False, f"rule of thumb for {named}{why}")
+        seconds = costs.TRAINING_PASSES * macs * images * experiment.epochs / macs_per_second
+        return Estimate(seconds / 3600, False, f"rule of thumb for {hardware}{why}")
 
     def rule(self, family: str) -> tuple[int, tuple[str, float]] | None:
         """Images an epoch of `family`, and (hardware, MACs a second) of the nearest protocol for such a device.
@@ -100,15 +98,11 @@ class Estimator:
         _, rule = min(((name, rule) for name, rule in rules.items() if rule.epochs), key=distance)
         return images, (rule.hardware, rule.macs_per_second)
 
-    def _measured(self, name: str, key: str) -> tuple[float | None, str]:
-        """Images a second, and a remark for the rule of thumb where they are not to be had."""
-        if kept := self.cache.get(key):
-            return kept, ""
-        if self.measure is None:
-            return None, ""
+    def _measured(self, measure: Measure, name: str, key: str) -> tuple[float | None, str]:
+        """Images a second, which are kept, and a remark for the rule of thumb where they are not to be had."""
         self.say(f"measuring {name} ...")
         try:
-            rate = self.measure(name)
+            rate = measure(name)
         except UserError:  # mostly the data, of which more is said elsewhere
             return None, ", not measured"
         except (RuntimeError, MemoryError) as error:  # torch's errors, above all a device that is too small
@@ -117,9 +111,10 @@ class Estimator:
         self.cache.put(key, rate)
         return rate, ""
 
-    def _macs(self, model: str, size: tuple[int, ...], classes: int) -> int | None:
+    def _macs(self, config: Any) -> int | None:
+        size = "x".join(str(number) for number in config.dataset.input_size)
         try:
-            return self.counter(model, "x".join(map(str, size)), "conv-linear", classes).macs
+            return self.counter(config.model.name, size, "conv-linear", config.dataset.num_classes).macs
         except UserError:
             return None
 
