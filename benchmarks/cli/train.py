@@ -75,11 +75,11 @@ def command(
     from rich.console import Console
 
     from benchmarks.errors import UserError
-    from benchmarks.training import experiments, launch, series, work
+    from benchmarks.training import experiments, launch, processes, series, work
     from benchmarks.training.plan import parse_seeds
     from benchmarks.training.stopping import parse_duration
 
-    console = Console()
+    console = Console(quiet=not launch.find_place(launcher).is_main)
     say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
     experiment = experiment or []
     if any(character in name for name in experiment for character in "*?["):
@@ -111,7 +111,10 @@ def command(
         if launcher != "none":
             raise UserError(f"--parallel {parallel} and --launcher {launcher}: either many runs or one run on many")
         passed = ("compile", "tensorboard", "batch_size", "scale_lr", "sync_bn")
-        flags = {name: options[name] or None for name in passed} | {"compile": compile}
+        flags = {name: options[name] or None for name in passed} | {
+            "compile": compile,
+            "resume": None if resume else False,
+        }
         code = work.run_side_by_side(
             runs, parallel, console, time_budget_s=budget, data=data, results=results, work_dir=work_dir,
             device=device, options=flags,
@@ -119,6 +122,7 @@ def command(
         raise typer.Exit(code)
     try:
         with launch.processes(launcher, device):
+            runs = processes.from_main(runs)  # what is missing may have changed while they looked
             if len(runs) == 1 and not missing:
                 done = series.run_alone(*runs[0], time_budget_s=budget, work_dir=work_dir, say=say, **options)
             else:
