@@ -203,8 +203,8 @@ def _train(
         status, metrics, reason = "finished", dict[str, float](), ""
         try:
             runner.train()
-            former = root / config.experiment / f"seed{seed}-{records.run_id(runner)}.json"
-            if runner.resumed_from == (runner.max_epochs, 0) and former.is_file():
+            former = processes.from_main(root / config.experiment / f"seed{seed}-{records.run_id(runner)}.json")
+            if runner.resumed_from == (runner.max_epochs, 0) and processes.from_main(former.is_file()):
                 return Outcome(ledger.read(former), former, already=True)  # of a version that kept no records
             metrics = runner.test()
         except DivergedError as error:
@@ -230,12 +230,14 @@ def _train(
             curves=records.columns(runner.curve),
             notes=[reason] * bool(reason) + records.notes_of(runner),
         )
+    asked = [name for name in processes.every_ones(stopper.signal_name) if name is not None]
+    stopped_by = asked[0] if asked else None
     if not processes.is_main_process():
-        return Outcome(result, root / result.relative_path)
+        return Outcome(result, root / result.relative_path, stopped_by=stopped_by)
     path = records.keep(result, config.work_dir, root)
     journal.write_line(config.work_dir, "end", status=status, **{one.name: one.value for one in result.metrics})
     journal.draw_curve(result, config.work_dir)
-    return Outcome(result, path, stopped_by=stopper.signal_name)
+    return Outcome(result, path, stopped_by=stopped_by)
 
 
 def _recorded_again(
