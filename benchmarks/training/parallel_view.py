@@ -87,9 +87,9 @@ class ParallelView:
     def table(self) -> Table:
         """One line a run under way."""
         grid = Table(box=box.SIMPLE_HEAD, expand=True)
-        grid.add_column(f"run ({self.done} of {self.total} done)", overflow="ellipsis", no_wrap=True, ratio=3)
+        grid.add_column(f"run ({self.done} of {self.total} done)", overflow="fold")
         grid.add_column("epoch", justify="right", no_wrap=True)
-        grid.add_column("", no_wrap=True, overflow="ellipsis", ratio=4)
+        grid.add_column("", no_wrap=True, overflow="ellipsis", ratio=1)
         grid.add_column("since", justify="right", no_wrap=True)
         for job, row in self.rows.items():
             grid.add_row(Text(job.label), row.epoch, Text(row.said), duration(time.monotonic() - row.began))
