@@ -177,8 +177,7 @@ def _run(base: Cell, table: Table, row: Row, column: Column, counter: Counter, r
     origins: tuple[tuple[Status, list[Run]], ...] = (
         ("measured", [run for run in trained if run.protocol == protocol and not run.proxy]),
         ("evaluated", [run for run in mine if not run.trained and run.protocol == _released(row)]),
-        # A row with a protocol of its own is there for what that protocol changes; a proxy of another says nothing.
-        ("proxy", _longest([run for run in trained if run.proxy and not row.protocol])),
+        ("proxy", _longest([run for run in trained if run.proxy and _variant(run.protocol) == _changed(table, row)])),
     )
     for status, found in origins:
         if found:
@@ -192,6 +191,22 @@ def _run(base: Cell, table: Table, row: Row, column: Column, counter: Counter, r
     if row.released:
         fill = f"{costs.evaluation(table.dataset, row.model, _released(row))} or {fill}"
     return replace(base, fill=fill, reason=row.planned if macs is None else "")
+
+
+def _variant(proxy: str) -> str:
+    """What a proxy varies: "lambda0.01" of ``proxy-10e-lambda0.01``, nothing of ``proxy-10e``."""
+    return proxy.removeprefix("proxy-").partition("-")[2]
+
+
+def _changed(table: Table, row: Row) -> str | None:
+    """What a row's own protocol varies of the table's; None for another protocol altogether.
+
+    The row is there for what its protocol changes, so only a proxy that changes the same says something about it.
+    """
+    if not row.protocol:
+        return ""
+    base = f"{table.protocol}-"
+    return row.protocol.removeprefix(base) if row.protocol.startswith(base) else None
 
 
 def _released(row: Row) -> str:

@@ -93,6 +93,21 @@ def test_each_released_file_is_evaluated_in_its_own_row():
     assert "imagenet/released-cosine-test256/sc_resnet50 --checkpoint" in cells["Sc-ResNet-50@256"].fill
 
 
+@pytest.mark.parametrize(("weight", "ours"), [("0.1", 87.0), ("0.01", 86.0), ("1", None)])
+def test_a_proxy_stands_in_for_the_row_that_varies_the_same(weight, ours):
+    def run(protocol, accuracy):
+        model = "separate_l_versatile_resnet56_cifar_s5"
+        return Run("cifar10", protocol, True, True, model, 0, "top1_accuracy", accuracy, 10, f"{protocol}.json")
+
+    runs = [run("proxy-10e", 87.0), run("proxy-10e-lambda0.01", 86.0), run("proxy-10e-maskscale300-lambda0", 85.0)]
+    table = load_table("versatile/figure4b")
+    report = build(table, OneOfAll(), runs)
+    (row,) = (row for row in table.rows if row.name == f"Separate L-Versatile (s=5, λ={weight})")
+    cell = report.cell(row, "accuracy")
+    assert cell.status == ("open" if ours is None else "proxy")
+    assert (None if cell.ours is None else float(cell.ours)) == ours
+
+
 def protocols_of(dataset):
     return {name for name in experiments.list_protocols() if name.partition("/")[0] == dataset}
 
