@@ -88,7 +88,10 @@ def _experiment(item: Experiment) -> dict[str, Any]:
     return {
         "experiment": item.name,
         "baseline": item.baseline,
-        "uses": [{"table": use.table, "row": use.row, "kind": use.kind, "cells": use.cells} for use in item.uses],
+        "uses": [
+            {"table": use.table, "row": use.row, "kind": use.kind, "cells": use.cells, "released": use.released}
+            for use in item.uses
+        ],
         "seeds": {"wanted": list(item.wanted), "done": sorted(item.done), "missing": list(item.missing)},
         "unfinished": [{"seed": seed, "epochs_done": epochs, "epochs": item.epochs} for seed, epochs in item.begun],
         "running": list(item.running),
@@ -174,6 +177,12 @@ def _remarks(found: Plan) -> list[str]:
         runs = sum(len(item.missing) for item in waiting)
         lines.append(f"\nwithout data: {runs} runs of {len(waiting)} experiments; {message}")
         lines += [f"  {item.name} ({_serves(item)})" for item in waiting]
+    weights = {use.released: None for item in (*found.experiments, *found.without_data) for use in item.uses}
+    if names := [name for name in weights if name]:
+        lines.append(
+            "\nminutes instead of training, with the authors' weights (slimbench test NAME --checkpoint FILE):"
+        )
+        lines += [f"  {name}" for name in names]
     if found.test_only:
         lines.append("\nnothing to train, slimbench test fills them:")
         lines += [f"  {item.name} ({_serves(item)})" for item in found.test_only]

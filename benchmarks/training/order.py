@@ -23,12 +23,16 @@ from itertools import groupby
 
 @dataclass(frozen=True)
 class Use:
-    """One row of a published table that an experiment fills, with the number of its cells that need the run."""
+    """One row of a published table that an experiment fills, with the number of its cells that need the run.
+
+    released: the experiment that tests the weights which the authors released for this row; "" if they did not.
+    """
 
     table: str
     row: str
     kind: str
     cells: int
+    released: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from typing import Any
 from benchmarks import ledger
 from benchmarks.errors import UserError, did_you_mean
 from benchmarks.metrics import METRICS
-from benchmarks.published import Table, load_table, select_tables
-from benchmarks.reports import cells
+from benchmarks.published import Row, Table, load_table, select_tables
+from benchmarks.reports import cells, costs
 from benchmarks.reports.claims import baseline_of
 from benchmarks.reports.sources import ComplexityCounter, ledger_runs
 from benchmarks.training import experiments
@@ -211,9 +211,16 @@ def _named(
                 base = row if row.kind == "baseline" else baseline_of(table, row)
                 yield (
                     ledger.identity(table.dataset, chosen, row.model),
-                    Use(table.name, row.name, row.kind, count),
+                    Use(table.name, row.name, row.kind, count, _released(table, row)),
                     ledger.identity(table.dataset, chosen, base.model) if base else "",
                 )
+
+
+def _released(table: Table, row: Row) -> str:
+    if not row.released:
+        return ""
+    protocol = row.released if isinstance(row.released, str) else costs.RELEASED
+    return ledger.identity(table.dataset, protocol, row.model)
 
 
 def _by_experiment(named: Iterable[tuple[str, Use, str]]) -> list[tuple[str, tuple[Use, ...], str]]:

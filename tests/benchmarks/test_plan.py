@@ -227,6 +227,14 @@ def test_what_only_tests_weights_wants_them_trained(tables, missing, tmp_path):
     assert missing(seeds=(0,)).test_only == ()
 
 
+def test_weights_that_the_authors_released_are_pointed_at(tables, tmp_path, capsys):
+    rows = [row("Sc", "sc_resnet50", released=True), row("Plain", "resnet50")]
+    samples.write_table(tables, raw(dataset="imagenet", input="3x224x224", protocol="paper-90e", rows=rows))
+    assert main(arguments(tables, tmp_path, tmp_path / "nowhere")) == 0
+    told = capsys.readouterr().out.split("with the authors' weights")[1].splitlines()
+    assert told[1:] == ["  imagenet/released/sc_resnet50"]
+
+
 def test_cells_without_an_experiment_are_counted(tables, missing):
     samples.write_table(tables, raw(row("Unheard-of", BASE, protocol="paper-9000e")))
     assert missing().not_configured == (("cifar10/paper-9000e", 1),)
