@@ -177,7 +177,7 @@ def _run(base: Cell, table: Table, row: Row, column: Column, counter: Counter, r
     origins: tuple[tuple[Status, list[Run]], ...] = (
         ("measured", [run for run in trained if run.protocol == protocol and not run.proxy]),
         ("evaluated", [run for run in mine if not run.trained and run.protocol == _released(row)]),
-        ("proxy", _longest([run for run in trained if run.proxy and _variant(run.protocol) == _changed(table, row)])),
+        ("proxy", _longest([run for run in trained if run.proxy and stands_in(run.protocol, table, row)])),
     )
     for status, found in origins:
         if found:
@@ -191,6 +191,11 @@ def _run(base: Cell, table: Table, row: Row, column: Column, counter: Counter, r
     if row.released:
         fill = f"{costs.evaluation(table.dataset, row.model, _released(row))} or {fill}"
     return replace(base, fill=fill, reason=row.planned if macs is None else "")
+
+
+def stands_in(proxy: str, table: Table, row: Row) -> bool:
+    """Whether the shortened protocol ``proxy`` varies what the row's own protocol varies of the table's."""
+    return _variant(proxy) == _changed(table, row)
 
 
 def _variant(proxy: str) -> str:

@@ -20,7 +20,7 @@ from typing import Literal
 from benchmarks import digits
 from benchmarks.metrics import METRICS
 from benchmarks.published import CellData, Column, Row, Table
-from benchmarks.reports.cells import Report
+from benchmarks.reports.cells import Report, stands_in
 from benchmarks.reports.sources import Run, by_seed
 from benchmarks.statistics import Difference, Verdict, difference, pooled, seeds_needed, threshold, verdict
 
@@ -134,9 +134,11 @@ def _under_each_protocol(report: Report, column: Column, row: Row, versus: Row, 
     gain = _claimed(column, row, versus) if against in {"baseline", "variant"} else None
     own, other = (one.protocol or table.protocol for one in (row, versus))
     known = [run for run in report.runs if run.trained]
-    proxies: dict[str, None] = {}
-    if not row.protocol and not versus.protocol:  # a row with a protocol of its own is there for what that changes
-        proxies = dict.fromkeys(run.protocol for run in known if run.proxy)
+    proxies = dict.fromkeys(
+        run.protocol
+        for run in known
+        if run.proxy and stands_in(run.protocol, table, row) and stands_in(run.protocol, table, versus)
+    )
     for protocols, proxy in [((own, other), False), *(((name, name), True) for name in proxies)]:
         claim = _claim(table.name, column, (row, versus), against, gain, protocols, proxy, known)
         if claim.measured is not None or (gain is not None and not proxy):

@@ -213,3 +213,10 @@ def test_what_the_paper_does_not_compare_has_a_difference_and_no_verdict():
     assert claims_text.fields(found[1])[1:] == (
         "ResNet-56 at 67 M (of equal cost)", "accuracy", "", "", "+0.50 [+0.20, +0.80]", "2 / 2", "", "",
     )  # fmt: skip
+
+
+def test_a_proxy_that_varies_something_is_none_of_a_row_that_does_not():
+    learned = [f"separate_l_versatile_resnet56_cifar_s2{suffix}" for suffix in ("", "_rand")]
+    runs = [samples.run(model, 87.0, name) for model in learned for name in ("proxy-10e", "proxy-10e-lambda0")]
+    found = claims(cells.Report(load_table("versatile/table1"), (), tuple(runs)))
+    assert {c.protocol for c in found if c.proxy} == {"proxy-10e"}
