@@ -5,7 +5,8 @@ standard library when it is loaded, and everything heavy inside the function, so
 answers at once. A new module is a new verb; names that begin with an underscore are helpers.
 
 Exit codes: 0 done, 1 the answer is no or a part of the work failed (``raise typer.Exit(1)``), 2 the user can
-put it right (one line on stderr), 130 interrupted. ``SLIMBENCH_DEBUG=1`` shows the traceback behind the line.
+put it right (one line on stderr), 3 stopped at the time budget with work left, 130 interrupted, 143 terminated.
+``SLIMBENCH_DEBUG=1`` shows the traceback behind the line.
 """
 
 from __future__ import annotations

@@ -23,10 +23,10 @@ def command(
 
     from rich.console import Console
 
-    from benchmarks.training import engine
+    from benchmarks.training import testing
 
     say = partial(Console().print, highlight=False, soft_wrap=True)
-    outcome = engine.test(experiment, checkpoint, data=data, results=results, work_dir=work_dir, device=device)
+    outcome = testing.test(experiment, checkpoint, data=data, results=results, work_dir=work_dir, device=device)
     for metric in outcome.result.metrics if outcome.result else ():
         say(f"{experiment}: {metric.name} {metric.value:.2f} {metric.unit} ({checkpoint})")
     say(f"recorded in {outcome.path}")

@@ -1,12 +1,10 @@
-"""Train or test one experiment through MMEngine's Runner, and write what came out into the ledger."""
+"""Train one experiment through MMEngine's Runner, and write what came out into the ledger."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +24,6 @@ from benchmarks.training.hooks import DivergedError
 from benchmarks.training.lock import locked
 from benchmarks.training.progress import ProgressHook
 from benchmarks.training.runner import BenchmarkRunner, closing
-from benchmarks.training.safe_loading import load_safely
 from benchmarks.training.stopping import StoppedError, Stopper, signals_stop
 
 
@@ -134,55 +131,6 @@ def train(
         launch.configure(config, launcher, device)
         with _failures_noted(folder), devices.used(devices.check(device)):
             return _train(config, seed, results, stopper, console)
-
-
-def test(
-    name: str,
-    checkpoint: str | os.PathLike[str],
-    *,
-    data: str | os.PathLike[str] | None = None,
-    results: str | os.PathLike[str] | None = None,
-    work_dir: str | os.PathLike[str] | None = None,
-    device: str | None = None,
-) -> Outcome:
-    """Test a checkpoint on the experiment's test images, in float32, and record it with the checkpoint's SHA-256.
-
-    The file may be ours, MMEngine's or a bare state dict, and must fit the model exactly. Raises UserError if it is
-    missing, unreadable or of another architecture.
-    """
-    content = load_safely(checkpoint, mmengine=True)
-    meta = content.get("meta")
-    told = meta if isinstance(meta, dict) else content  # MMEngine's checkpoint tells it in "meta", ours at the top
-    seed, epoch = (records.plain_int(told.get(key)) for key in ("seed", "epoch"))
-    config = prepare(name, seed, data, work_dir)
-    config.work_dir = str(Path(config.work_dir) / "test")
-    for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"):
-        config[key] = None
-    config.custom_hooks = []
-    config.default_hooks = {"checkpoint": None}
-    with devices.used(devices.check(device)), closing(build_runner(config)) as runner:
-        evaluation.load_weights(config, runner.model.network, content, checkpoint)
-        started, tick = records.now(), time.monotonic()
-        metrics = runner.test()
-        seconds = time.monotonic() - tick
-        digest = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
-        result = records.run_record(
-            config,
-            seed,
-            runner,
-            origin="test",
-            run_id=f"test-{digest[:12]}",
-            status="finished",
-            metrics=records.percentages(metrics),
-            epochs_done=epoch,
-            wall_time_s=round(seconds, 1),
-            started_at=started,
-            git=environment.git_state(),
-            checkpoint=f"sha256:{digest}",
-            trained_as=evaluation.trained_as(config, told),
-            notes=["test of a checkpoint, float32"],
-        )
-    return Outcome(result, ledger.write(result, records.results_root(config.protocol.name, config.work_dir, results)))
 
 
 def build_runner(config: Config) -> BenchmarkRunner:

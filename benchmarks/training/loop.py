@@ -21,7 +21,6 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     """
 
     _batches_done = 0
-    _random_state: dict[str, Any] | None = None
     _validation_missing = False
 
     def go_on(
@@ -29,7 +28,6 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     ) -> None:
         """Continue after `epoch` whole epochs and `batches_done` batches of the next, drawing from `random_state`."""
         self._epoch, self._iter, self._batches_done = epoch, iteration, batches_done
-        self._random_state = random_state
         self._validation_missing = validation_missing
         restore_random_state(random_state)
 
@@ -66,7 +64,4 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         if begin and hasattr(self.dataloader.sampler, "start_at"):
             self.dataloader.sampler.start_at(begin, self.dataloader.batch_size)
             skip = 0
-        batches = iter(self.dataloader)
-        if begin and self._random_state is not None:
-            restore_random_state(self._random_state)  # making the iterator draws a number, which the epoch's start did
-        return islice(batches, skip, None)
+        return islice(self.dataloader, skip, None)

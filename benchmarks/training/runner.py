@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
+import torch
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import BaseLoop, Runner
@@ -72,6 +73,8 @@ class BenchmarkRunner(Runner):
     @staticmethod
     def build_dataloader(dataloader: DataLoader[Any] | dict[str, Any], *args: Any, **kwargs: Any) -> DataLoader[Any]:
         loader: DataLoader[Any] = Runner.build_dataloader(dataloader, *args, **kwargs)
+        # Starting workers draws a number, and a resumed run starts them more often: not from the global generator.
+        loader.generator = loader.generator or torch.Generator()
         if loader.num_workers and loader is not dataloader:
             loader.worker_init_fn = partial(outlive_signals, loader.worker_init_fn)
         return loader

@@ -19,7 +19,7 @@ from resume_worker import EPOCHS, NAME, Network, configure
 from benchmarks import ledger
 from benchmarks.cli import main
 from benchmarks.errors import UserError
-from benchmarks.training import checkpoint_files, device, engine, journal, lock, records, series, stopping
+from benchmarks.training import checkpoint_files, device, engine, journal, lock, records, series, stopping, testing
 from benchmarks.training.checkpoint_files import checkpoint_files as files_of
 from benchmarks.training.checkpoint_files import checkpoint_name, save_atomically
 from benchmarks.training.safe_loading import load_safely
@@ -180,7 +180,7 @@ def test_the_average_of_the_weights_is_what_is_tested(train, cifar10, tmp_path):
     scores = {}
     for name, weights in (("average", content["state_dict"]), ("last", raw)):
         torch.save({"state_dict": weights}, tmp_path / f"{name}.pth")
-        tested = engine.test(
+        tested = testing.test(
             NAME, tmp_path / f"{name}.pth", data=cifar10, work_dir=tmp_path / "test", results=tmp_path / "tests"
         )
         scores[name] = tested.result.metrics
