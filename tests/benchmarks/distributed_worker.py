@@ -145,7 +145,7 @@ def _enter(rank, processes, port, function, arguments):
     os._exit(code or 0)
 
 
-def mmengine_config(work_dir, images=77, total=16, epochs=2, launcher="none"):
+def mmengine_config(work_dir, images=77, total=16, epochs=2, launcher="none", average=False):
     """A config for MMEngine's own Runner: float32, SGD with momentum, masks, a falling learning rate."""
     from mmengine.config import Config
 
@@ -180,6 +180,7 @@ def mmengine_config(work_dir, images=77, total=16, epochs=2, launcher="none"):
                 {"type": "DistributedHook"},
                 {"type": "StopOnDivergenceHook"},
                 {"type": "CurveHook"},
+                *([{"type": "WeightAverageHook", "momentum": 0.1}] if average else []),
             ],
             "randomness": {"seed": 5},
             "default_scope": "mmengine",
@@ -191,17 +192,19 @@ def mmengine_config(work_dir, images=77, total=16, epochs=2, launcher="none"):
     )
 
 
-def train_to_the_end(config, resume=False):
+def train_to_the_end(config, resume=False, ours=False):
     """Weights (with buffers), the curve, and one number that tells the state of random draws.
 
-    With MMEngine's own Runner; with ours to go on from a checkpoint.
+    With MMEngine's own Runner, or with ours, which can go on from a checkpoint.
     """
     from mmengine.runner import Runner
 
+    from benchmarks.training import averaging
     from benchmarks.training.runner import BenchmarkRunner
 
+    assert averaging, "importing it registers WeightAverageHook"
     config.resume = resume
-    runner = (BenchmarkRunner if resume else Runner).from_cfg(config)
+    runner = (BenchmarkRunner if ours or resume else Runner).from_cfg(config)
     runner.train()
     model = runner.model.module if hasattr(runner.model, "module") else runner.model
     return {"weights": model.state_dict(), "curve": runner.curve, "draw": torch.rand(1).item()}
@@ -234,7 +237,7 @@ def train_scenarios(rank, scenarios, folder):
             use_network(norm)
             config = config_for_two(Path(folder) / name, **options)
             stopped_at = stop_early(config) if stop else None
-            ended = train_to_the_end(config, resume=bool(stop)) if stop != "leave" else {}
+            ended = {} if stop == "leave" else train_to_the_end(config, resume=bool(stop), ours=name == "whole")
             torch.save({**ended, "stopped_at": stopped_at}, Path(folder) / f"{name}-{rank}.pth")
 
 

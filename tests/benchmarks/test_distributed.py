@@ -13,8 +13,8 @@ SCENARIOS = [
     ("single", "none", "", {"images": 65}),  # the last batch of 1 leaves the second process without an image
     ("batch", "batch", "", {"images": 80}),
     ("shared", "shared", "", {"images": 80}),
-    ("whole", "dropout", "", {"images": 77}),
-    ("resumed", "dropout", "go on", {"images": 77}),
+    ("whole", "dropout", "", {"images": 77, "average": True}),
+    ("resumed", "dropout", "go on", {"images": 77, "average": True}),
     ("left", "none", "leave", {"images": 77}),
 ]
 
@@ -84,7 +84,7 @@ def curve(run):
 
 
 def test_a_resumed_run_of_two_equals_one_that_was_not_stopped(two):
-    """Within an epoch, with batch norm and dropout: each process draws on where it stopped."""
+    """Within an epoch, with batch norm, averaged weights and dropout: each process draws on where it stopped."""
     for whole, resumed in zip(two("whole"), two("resumed"), strict=True):
         assert resumed["stopped_at"] == 4
         assert difference(whole, resumed) == 0
