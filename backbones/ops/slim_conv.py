@@ -150,9 +150,10 @@ class SlimConv2d(nn.Module):
         if below is None:
             below = self._shuffled(w)
         above = flipped if self.arrangement == "flip-both" else w
-        paths = [self.top(self._fold(x, above)), self.bottom(self._fold(x, below))]
+        chunks = self._chunks(x)
+        paths = [self.top(self._fold(chunks, above)), self.bottom(self._fold(chunks, below))]
         if self.third is not None:
-            paths.append(self.third(self._fold(x, self._shuffled(w))))
+            paths.append(self.third(self._fold(chunks, self._shuffled(w))))
         return torch.cat(paths, 1)
 
     def _weights(self, x: Tensor) -> Tensor:
@@ -167,14 +168,17 @@ class SlimConv2d(nn.Module):
         assert self.order is not None
         return w.index_select(1, self.order)
 
-    def _fold(self, x: Tensor, w: Tensor) -> Tensor:
-        """Eq. (2): weight, cut into r chunks, sum: ``(N, C, H, W) -> (N, C // r, H, W)``."""
-        m = self.width
-        folded = x[:, :m] * w[:, :m]
-        for i in range(1, self.r):
-            chunk = slice(i * m, (i + 1) * m)
-            folded = folded + x[:, chunk] * w[:, chunk]
-        return folded
+    def _chunks(self, x: Tensor) -> tuple[Tensor, ...]:
+        """``(N, C, H, W) -> r x (N, C // r, H, W)``; channels that are left over are dropped.
+
+        One split, since its gradient is one concatenation; that of each slice would be a whole tensor of zeros.
+        """
+        return torch.split(x, self.width, 1)[: self.r]
+
+    def _fold(self, chunks: tuple[Tensor, ...], w: Tensor) -> Tensor:
+        """Eq. (2): weight the chunks of x and sum: ``r x (N, C // r, H, W), (N, C, 1, 1) -> (N, C // r, H, W)``."""
+        first, *others = (chunk * weight for chunk, weight in zip(chunks, self._chunks(w), strict=True))
+        return sum(others, start=first)
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, r={self.r}, arrangement={self.arrangement!r}"
