@@ -79,6 +79,8 @@ def command(
     from benchmarks.training.plan import parse_seeds
     from benchmarks.training.stopping import parse_duration
 
+    if parallel > 1 and launcher != "none":
+        raise UserError(f"--parallel {parallel} and --launcher {launcher}: either many runs or one run on many")
     console = Console(quiet=not launch.find_place(launcher).is_main)
     say = partial(console.print, highlight=False, soft_wrap=True, markup=False)
     experiment = experiment or []
@@ -108,8 +110,6 @@ def command(
         "batch_size": batch_size, "scale_lr": scale_lr, "sync_bn": sync_bn,
     }  # fmt: skip
     if parallel > 1 and len(runs) > 1:
-        if launcher != "none":
-            raise UserError(f"--parallel {parallel} and --launcher {launcher}: either many runs or one run on many")
         passed = ("compile", "tensorboard", "batch_size", "scale_lr", "sync_bn")
         flags = {name: options[name] or None for name in passed} | {
             "compile": compile,
