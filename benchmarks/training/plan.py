@@ -97,7 +97,7 @@ def plan(
     trained = lacking((entry for entry in map(_trained_for, configured) if entry[0] in known), "train")
     messages = {name: missing_data(name, data) for name in sorted({_dataset(item) for item in trained})}
     ready = [replace(item, estimate=estimate(item)) for item in trained if not messages[_dataset(item)]]
-    without = [replace(item, estimate=estimate(item)) for item in trained if messages[_dataset(item)]]
+    without = [item for item in trained if messages[_dataset(item)]]  # no estimates, which take time
     runs = best_first(ready)
     return Plan(
         experiments=tuple(
