@@ -22,7 +22,9 @@ from benchmarks.errors import UserError, did_you_mean
 
 Choice = bool | str | None
 
-# What None and "auto" mean, by the type of the device: on only where `slimbench throughput` has shown that it helps.
+# What None and "auto" mean, by the type of the device: on only where `slimbench throughput --modes
+# no,default,reduce-overhead` has shown that it helps; nobody has measured a GPU yet, nor a CPU that had nothing else to
+# do. Of a GPU's launches reduce-overhead should save most, as a small network waits for them.
 AUTO: dict[str, str | None] = {"cpu": None, "cuda": None}
 
 # Modes that replay a recorded CUDA graph: one launch instead of a thousand, which is what a small network waits for.
