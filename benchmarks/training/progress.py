@@ -49,7 +49,7 @@ class ProgressHook(Hook):
             return
         self._shown = now
         losses = outputs or {}
-        loss = float(losses.get("loss_cls", losses["loss"]))  # without the penalty of the masks
+        loss = float(losses.get("loss_cls", losses["loss"]).detach())  # without the penalty of the masks
         self.bar.update(
             self._task,
             description=f"epoch {runner.epoch + 1}/{runner.max_epochs}",
