@@ -25,9 +25,9 @@ class ImageClassifier(BaseModel):
     val_dtype: precision of the accuracy that is watched during training ("bfloat16" under autocast, or None for
     float32); `test_step`, whose accuracy is recorded, always computes in float32, without TF32.
 
-    compile: None or "auto" (on where it was measured to help), True, False, a mode of torch.compile or a backend; see
-    `benchmarks.training.compiling`. It takes effect with `CompileHook`. The keys of the state dict are those of an
-    uncompiled network, so checkpoints of both serve each other.
+    compile: None or "auto" (on in long runs where it was measured to help), True, False, a mode of torch.compile or a
+    backend; see `benchmarks.training.compiling`. It takes effect with `CompileHook`. The keys of the state dict are
+    those of an uncompiled network, so checkpoints of both serve each other.
     """
 
     def __init__(
@@ -66,13 +66,14 @@ class ImageClassifier(BaseModel):
             return scores
         raise ValueError(f"no mode {mode!r}; it is one of 'loss', 'predict', 'tensor'")
 
-    def compile_for(self, rows: int, alone: bool = True) -> None:
+    def compile_for(self, rows: int, iterations: int = 0, alone: bool = True) -> None:
         """Compile the network for training batches of so many images, if `compile` asks for it. Raises UserError.
 
+        iterations: of the whole run, for "auto".
         alone: forget what was compiled for other networks of this process, which are not used any more.
         """
         device = next(self.parameters()).device.type
-        self.compiled_mode = chosen_mode(self.compile_choice, device)
+        self.compiled_mode = chosen_mode(self.compile_choice, device, iterations)
         if self.compiled_mode is not None:
             self._compiled_rows = rows
             if alone:  # else torch takes a series of networks for one that changes, and runs the ninth eagerly

@@ -9,6 +9,8 @@ from mmengine.hooks import Hook
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from backbones.adapters.mmengine import unwrap
+
 REFRESH_S = 0.5  # reading the loss waits for the device, so it is not read more often than this
 
 
@@ -26,6 +28,8 @@ class ProgressHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         self._begin, self._begin_iteration = time.monotonic(), runner.iter
+        if getattr(unwrap(runner.model), "compiled_mode", None):
+            self.console.print("compiling the network, which takes a minute or more", highlight=False)
         if not self.console.is_terminal:
             return
         self.console.print(f"[bold]{self.name}", highlight=False, soft_wrap=True)

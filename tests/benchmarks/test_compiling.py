@@ -115,7 +115,19 @@ def test_a_copy_of_a_compiled_model_has_weights_of_its_own(compiled):
 )
 def test_choices(monkeypatch, choice, auto, mode):
     monkeypatch.setitem(compiling.AUTO, "cpu", auto)
-    assert compiling.chosen_mode(choice, "cpu") == mode
+    monkeypatch.setenv("CXX", "g++")
+    assert compiling.chosen_mode(choice, "cpu", compiling.LONG_RUN) == mode
+
+
+@pytest.mark.parametrize("choice", [None, "auto"])
+def test_left_to_itself_a_short_run_is_eager_and_so_is_one_without_a_compiler(monkeypatch, choice):
+    monkeypatch.setitem(compiling.AUTO, "cpu", "default")
+    monkeypatch.setenv("CXX", "g++")
+    assert compiling.chosen_mode(choice, "cpu", compiling.LONG_RUN - 1) is None
+    monkeypatch.delenv("CXX")
+    monkeypatch.setattr(compiling.shutil, "which", lambda name: None)
+    assert compiling.chosen_mode(choice, "cpu", compiling.LONG_RUN) is None
+    assert compiling.chosen_mode(True, "cpu", compiling.LONG_RUN) == "default", "asked for: an error follows"
 
 
 def test_a_device_that_nobody_measured_runs_eagerly():
