@@ -23,8 +23,9 @@ def command(
 
     from rich.console import Console
 
-    from benchmarks.training import testing
+    from benchmarks.training import launch, testing
 
+    launch.refuse_several("test")
     say = partial(Console().print, highlight=False, soft_wrap=True)
     outcome = testing.test(experiment, checkpoint, data=data, results=results, work_dir=work_dir, device=device)
     for metric in outcome.result.metrics if outcome.result else ():

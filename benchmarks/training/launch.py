@@ -67,8 +67,7 @@ def find_place(launcher: str, environ: Mapping[str, str] = os.environ) -> Place:
         known = ", ".join(LAUNCHERS)
         raise UserError(f"no launcher {launcher!r}{did_you_mean(launcher, LAUNCHERS) or f'; there are {known}'}")
     if launcher == "none":
-        several = environ.get("WORLD_SIZE", "1")
-        if several not in ("", "0", "1") and "LOCAL_RANK" in environ:
+        if several := _started_by_torchrun(environ):
             raise UserError(
                 f"torchrun started {several} processes (WORLD_SIZE) and --launcher is none, so each would train the "
                 f"same run: add --launcher pytorch"
@@ -93,6 +92,20 @@ def find_place(launcher: str, environ: Mapping[str, str] = os.environ) -> Place:
             f"start with `{_EXAMPLES[launcher]}`"
         )
     return place
+
+
+def refuse_several(verb: str, environ: Mapping[str, str] = os.environ) -> None:
+    """For a verb that one process does alone. Raises UserError under torchrun with several."""
+    if several := _started_by_torchrun(environ):
+        raise UserError(
+            f"slimbench {verb} takes one process, and torchrun started {several} (WORLD_SIZE): call it without torchrun"
+        )
+
+
+def _started_by_torchrun(environ: Mapping[str, str]) -> str:
+    """How many processes torchrun says there are; empty for one and without torchrun."""
+    several = environ.get("WORLD_SIZE", "1")
+    return several if several not in ("", "0", "1") and "LOCAL_RANK" in environ else ""
 
 
 def gpu_index(place: Place, gpus: int, environ: Mapping[str, str] = os.environ) -> int:

@@ -64,6 +64,13 @@ def test_what_does_not_fit_is_one_line(launcher, environ, message):
     assert "\n" not in str(told.value)
 
 
+def test_a_test_is_the_work_of_one_process():
+    launch.refuse_several("test", {})
+    launch.refuse_several("test", {**TORCHRUN, "WORLD_SIZE": "1"})
+    with pytest.raises(UserError, match=r"slimbench test takes one process, and torchrun started 8"):
+        launch.refuse_several("test", TORCHRUN)
+
+
 def test_each_process_has_its_gpu():
     assert gpu_index(Place("pytorch", 5, 8, 1, 4), 4, {}) == 1
     assert gpu_index(Place("slurm", 3, 4, 1, None), 2, {}) == 1
