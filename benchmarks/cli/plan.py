@@ -11,8 +11,8 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from benchmarks.training.order import Estimate, Experiment
-    from benchmarks.training.plan import Plan
+    from benchmarks.planning.order import Estimate, Experiment
+    from benchmarks.planning.plan import Plan
 
 
 def command(
@@ -47,8 +47,8 @@ def command(
     first that fills more cells an hour; a baseline stands before the rows that are compared with it. `slimbench train
     --missing` works through the same list.
     """
-    from benchmarks.training.estimate import Estimator, measurement
-    from benchmarks.training.plan import parse_seeds, plan
+    from benchmarks.planning.estimate import Estimator, measurement
+    from benchmarks.planning.plan import parse_seeds, plan
 
     estimator = Estimator(measurement(device or None, data) if measure else None, device or None, say=_say)
     found = plan(
@@ -151,7 +151,7 @@ def _grid(items: Sequence[Experiment]) -> Table:
 
 
 def _total(found: Plan) -> str:
-    from benchmarks.training.estimate import cache_path
+    from benchmarks.planning.estimate import cache_path
 
     hours = sum(run.hours or 0.0 for run in found.runs)
     lines = [

@@ -43,10 +43,10 @@ def command(
     A job that is preempted or reaches its time limit saves, puts itself back into the queue and goes on from there.
     The folder from which it is submitted, the data and the ledger must be reachable from the nodes.
     """
-    from benchmarks import slurm
     from benchmarks.errors import UserError
-    from benchmarks.training.plan import parse_seeds
-    from benchmarks.training.work import chosen, missing_runs, training_arguments
+    from benchmarks.planning import slurm
+    from benchmarks.planning.plan import parse_seeds
+    from benchmarks.planning.work import chosen, missing_runs, training_arguments
 
     if missing:
         runs = missing_runs(names, protocol=protocol, seeds=seeds, data=data, results=results)

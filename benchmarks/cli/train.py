@@ -75,8 +75,9 @@ def command(
     from rich.console import Console
 
     from benchmarks.errors import UserError
-    from benchmarks.training import experiments, launch, processes, series, work
-    from benchmarks.training.plan import parse_seeds
+    from benchmarks.planning import work
+    from benchmarks.planning.plan import parse_seeds
+    from benchmarks.training import experiments, launch, processes, series
     from benchmarks.training.stopping import parse_duration
 
     if parallel > 1 and launcher != "none":

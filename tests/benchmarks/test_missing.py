@@ -10,7 +10,8 @@ import report_samples as samples
 
 from benchmarks import ledger, published
 from benchmarks.cli import main
-from benchmarks.training import engine, parallel, plan, work
+from benchmarks.planning import parallel, plan, work
+from benchmarks.training import engine
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE, METHOD = "cifar10/smoke/resnet56_cifar", "cifar10/smoke/s_versatile_resnet56_cifar"
@@ -21,7 +22,7 @@ sys.path[:0] = [{root!r}, {here!r}]
 import backbones
 from conftest import TinyNet
 backbones.create_model = lambda name, num_classes=10, **kwargs: TinyNet(num_classes)
-from benchmarks import child
+from benchmarks.planning import child
 sys.exit(child.main())
 """
 

@@ -1,4 +1,4 @@
-"""Which run comes next: the rule of benchmarks.training.order, one sentence of it a test."""
+"""Which run comes next: the rule of benchmarks.planning.order, one sentence of it a test."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from benchmarks.training.order import Estimate, Experiment, Use, best_first, missing_runs
+from benchmarks.planning.order import Estimate, Experiment, Use, best_first, missing_runs
 
 
 def experiment(name, hours=1.0, baseline=None, cells=1, kind="method", **more):

@@ -15,16 +15,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from benchmarks.training import parallel
-from benchmarks.training.parallel import Ended, Job, run_parallel
-from benchmarks.training.parallel_view import ParallelView
+from benchmarks.planning import parallel
+from benchmarks.planning.parallel import Ended, Job, run_parallel
+from benchmarks.planning.parallel_view import ParallelView
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a training does, without training: tells epochs, and saves when it is asked to stop.
 CHILD = """
 import os, pathlib, signal, sys, time
 sys.path.insert(0, {root!r})
-from benchmarks import child
+from benchmarks.planning import child
 child.watch(sys.stdin.fileno())
 folder, verb, *rest = sys.argv[1:]
 def stop(number, frame):
@@ -193,7 +193,7 @@ def test_children_of_a_parent_that_is_killed_stop_and_save(tmp_path, script):
         import sys
         sys.path.insert(0, {str(ROOT)!r})
         from pathlib import Path
-        from benchmarks.training.parallel import Job, run_parallel
+        from benchmarks.planning.parallel import Job, run_parallel
         jobs = [Job(n, (str(Path({str(tmp_path)!r}, n)), "sleep"), Path({str(tmp_path)!r}, n)) for n in "ab"]
         class Silent:
             started = said = ended = told = lambda *_: None
@@ -281,7 +281,7 @@ def test_a_failure_shows_the_end_of_the_log_and_a_stop_says_how_to_go_on():
 
 
 def parallel_lines():
-    from benchmarks.training import parallel_view
+    from benchmarks.planning import parallel_view
 
     return parallel_view.LAST_LINES
 

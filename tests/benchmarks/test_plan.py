@@ -14,9 +14,10 @@ import torch
 from benchmarks import ledger
 from benchmarks.cli import main
 from benchmarks.errors import UserError
+from benchmarks.planning import estimate, plan
+from benchmarks.planning.order import Estimate, Experiment, Use
 from benchmarks.reports import costs
-from benchmarks.training import estimate, lock, plan, records
-from benchmarks.training.order import Estimate, Experiment, Use
+from benchmarks.training import lock, records
 
 BASE, METHOD, CONTROL = "resnet56_cifar", "s_versatile_resnet56_cifar", "resnet56_cifar_at_63m"
 PAPER, PROXY = "cifar10/paper-400e", "cifar10/proxy-10e"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import slurm
 from benchmarks.errors import UserError
+from benchmarks.planning import slurm
 
 ROOT = Path(__file__).resolve().parents[2]
 # Trains until it is told to stop; goes on, and ends, when it is started again.
@@ -96,9 +96,9 @@ def test_stop_does_not_wait_for_ever():
 
 def test_several_gpus_share_a_run_through_torchrun():
     one = slurm.TrainingJob(("train", "d/p/m", "--seed", "0"))
-    assert one.full_command()[1:] == ["-m", "benchmarks.child", "train", "d/p/m", "--seed", "0"]
+    assert one.full_command()[1:] == ["-m", "benchmarks.planning.child", "train", "d/p/m", "--seed", "0"]
     four = slurm.TrainingJob(("train", "d/p/m", "--seed", "0"), processes=4).full_command()
-    assert four[1:8] == ["-m", "benchmarks.child", "torchrun", "--standalone", "--nproc-per-node", "4", "-m"]
+    assert four[1:8] == ["-m", "benchmarks.planning.child", "torchrun", "--standalone", "--nproc-per-node", "4", "-m"]
     assert four[-2:] == ["--launcher", "pytorch"]
 
 

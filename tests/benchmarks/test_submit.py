@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import slurm
 from benchmarks.cli import main
-from benchmarks.training import work
+from benchmarks.planning import slurm, work
 
 A, B = "cifar10/smoke/resnet56_cifar", "cifar10/smoke/s_versatile_resnet56_cifar"
 

@@ -26,7 +26,7 @@ SAVING_S = 150.0
 # How often a job may run into its time limit and come back: enough for the longest training in the shortest jobs.
 REQUEUES = 1000
 POLL_S = 0.5
-CHILD = (sys.executable, "-m", "benchmarks.child")
+CHILD = (sys.executable, "-m", "benchmarks.planning.child")
 
 
 class TrainingJob:
@@ -57,8 +57,8 @@ class TrainingJob:
         """The command of the process."""
         if self.processes == 1:
             return [*self.command, *self.arguments]
-        spread = ("torchrun", "--standalone", "--nproc-per-node", str(self.processes), "-m", "benchmarks.child")
-        return [*self.command, *spread, *self.arguments, "--launcher", "pytorch"]
+        spread = ("torchrun", "--standalone", "--nproc-per-node", str(self.processes))
+        return [*self.command, *spread, "-m", CHILD[-1], *self.arguments, "--launcher", "pytorch"]
 
     def checkpoint(self, *arguments: Any, **options: Any) -> Any:
         """Called by submitit when the time is up or the job is preempted; returns what it should run next time."""

@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks import ledger
 from benchmarks.errors import UserError, did_you_mean
 from benchmarks.metrics import METRICS
+from benchmarks.planning.order import Estimate, Experiment, Run, Use, best_first
 from benchmarks.published import Row, Table, load_table, select_tables
 from benchmarks.reports import cells, costs
 from benchmarks.reports.claims import baseline_of
@@ -22,7 +23,6 @@ from benchmarks.reports.sources import ComplexityCounter, ledger_runs
 from benchmarks.training import experiments
 from benchmarks.training.checkpoint_files import progress_of
 from benchmarks.training.lock import in_use
-from benchmarks.training.order import Estimate, Experiment, Run, Use, best_first
 from benchmarks.training.records import FAILURE
 
 DEFAULT_SEEDS = (0, 1, 2)

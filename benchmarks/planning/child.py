@@ -1,4 +1,4 @@
-"""Run ``slimbench`` as somebody's child: ``python -m benchmarks.child VERB ...`` with a pipe as its standard input.
+"""Run ``slimbench`` as somebody's child: ``python -m benchmarks.planning.child VERB ...``, its standard input a pipe.
 
 The pipe's other end is the parent's. It closes when the parent dies, however it dies, and then this process stops as if
 it had been asked to (SIGTERM: a training saves and ends), so that no orphan trains for ever.

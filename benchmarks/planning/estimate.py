@@ -16,10 +16,10 @@ from typing import Any
 
 from benchmarks import environment
 from benchmarks.errors import UserError
+from benchmarks.planning.order import Estimate, Experiment
 from benchmarks.reports import costs
 from benchmarks.reports.sources import ComplexityCounter
 from benchmarks.training import experiments
-from benchmarks.training.order import Estimate, Experiment
 
 # A benchmark is a few iterations; where one alone takes longer than this, the rule of thumb must do.
 LONGEST_ITERATION_S = 4.0

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.training.parallel import Ended, Job
+from benchmarks.planning.parallel import Ended, Job
 from benchmarks.training.stopping import duration
 
 EPOCH = re.compile(r"^epoch (\d+)/(\d+), (.*)")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 LOG = "parallel.log"
-COMMAND = (sys.executable, "-m", "benchmarks.child")
+COMMAND = (sys.executable, "-m", "benchmarks.planning.child")
 POLL_S = 0.2
 # A run that has not saved in this time after it was told to stop hangs.
 GRACE_S = 300.0

@@ -11,11 +11,11 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.errors import UserError
+from benchmarks.planning.estimate import Estimator
+from benchmarks.planning.parallel import Job, environments, run_parallel
+from benchmarks.planning.parallel_view import ParallelView
+from benchmarks.planning.plan import DEFAULT_SEEDS, parse_seeds, plan
 from benchmarks.training import engine, experiments, records
-from benchmarks.training.estimate import Estimator
-from benchmarks.training.parallel import Job, environments, run_parallel
-from benchmarks.training.parallel_view import ParallelView
-from benchmarks.training.plan import DEFAULT_SEEDS, parse_seeds, plan
 
 
 def chosen(names: Sequence[str], seeds: Sequence[int]) -> list[tuple[str, int]]:
