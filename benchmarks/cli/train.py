@@ -104,7 +104,7 @@ def command(
             raise UserError(f"--protocol {protocol}: belongs to --missing; an experiment's name says its protocol")
         runs = work.chosen(experiment, (seed or 0,) if seeds is None else parse_seeds(seeds))
     # Finding out what is missing is part of the time.
-    budget = None if time_budget is None else max(1.0, parse_duration(time_budget) - (time.monotonic() - begun))
+    budget = None if time_budget is None else max(0.0, parse_duration(time_budget) - (time.monotonic() - begun))
     options: dict[str, Any] = {
         "data": data, "results": results, "resume": resume, "console": console, "launcher": launcher,
         "device": device, "compile": compile, "tensorboard": tensorboard,

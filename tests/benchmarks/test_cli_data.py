@@ -26,7 +26,7 @@ def _no_network(monkeypatch):
 
 
 def test_list_shows_all_and_where_they_are(cifar10, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setenv("COLUMNS", "500")
     assert main(["data", "list", "--data", str(cifar10)]) == 0
     lines = capsys.readouterr().out.splitlines()
     rows = {line.split()[0]: line.split()[-1] for line in lines if line.split() and line.split()[0] in NAMES}
