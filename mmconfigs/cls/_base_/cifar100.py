@@ -1,24 +1,9 @@
-"""CIFAR-100 (fine labels), 50,000 training and 10,000 test images, batch 128, padding 4 + crop + flip, in memory."""
+"""CIFAR-100 (fine labels)."""
 
-custom_imports = dict(imports=["benchmarks.training"], allow_failed_imports=False)
+_base_ = ["./cifar.py"]
+
 dataset = dict(name="cifar100", input_size=(3, 32, 32), num_classes=100)
-
-train_dataloader = dict(
-    dataset=dict(type="CifarInMemory", name="cifar100", train=True, device="auto"),
-    sampler=dict(type="EpochSampler", shuffle=True),
-    collate_fn=dict(type="identity_collate"),
-    batch_size=128,
-    num_workers=0,
-)
-val_dataloader = dict(
-    dataset=dict(type="CifarInMemory", name="cifar100", train=False, device="auto"),
-    sampler=dict(type="EpochSampler", shuffle=False, round_up=False),
-    collate_fn=dict(type="identity_collate"),
-    batch_size=250,
-    num_workers=0,
-)
+train_dataloader = dict(dataset=dict(name="cifar100"))
+val_dataloader = dict(dataset=dict(name="cifar100"))
 test_dataloader = val_dataloader
-val_evaluator = dict(type="Top1Accuracy")
-test_evaluator = val_evaluator
-
-model = dict(type="ImageClassifier", name="resnet56_cifar", num_classes=100, val_dtype="bfloat16")
+model = dict(num_classes=100)

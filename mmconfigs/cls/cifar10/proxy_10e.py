@@ -9,7 +9,7 @@ Expected time:    about 20 minutes on two CPU cores (bf16 instructions); with a 
 Expected metric:  top-1 accuracy on the 10,000 test images
 """
 
-_base_ = ["../_base_/cifar10.py", "../_base_/runtime.py", "../_base_/mask_studies.py"]
+_base_ = ["../_base_/cifar10.py", "../_base_/one_cycle_10e.py", "../_base_/mask_studies.py"]
 
 protocol = dict(
     name="proxy-10e",
@@ -18,12 +18,3 @@ protocol = dict(
     description="10 epochs of one cycle (linear to 0.2 over 2 epochs, linear to 0), SGD Nesterov 0.9, weight decay "
     "5e-4, batch 128, crop with padding 4 and flip, bf16",
 )
-
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=10, val_interval=1)
-optim_wrapper = dict(
-    optimizer=dict(type="SGD", lr=0.2, momentum=0.9, weight_decay=5e-4, nesterov=True),
-)
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, end=2, by_epoch=True, convert_to_iter_based=True),
-    dict(type="LinearLR", start_factor=1.0, end_factor=0.0, begin=2, end=10, by_epoch=True, convert_to_iter_based=True),
-]
