@@ -31,7 +31,7 @@ def command(
         Literal["bf16", "fp32"] | None, typer.Option(help="The engine's.", show_default="as the protocol has it")
     ] = None,
     compile: Annotated[  # noqa: A002 (the option's name)
-        bool | None, typer.Option(help="torch.compile on or off.", show_default="on where it was measured to help")
+        bool | None, typer.Option(help="torch.compile on or off.", show_default="off, as in short runs")
     ] = None,
     modes: Annotated[
         str | None,
