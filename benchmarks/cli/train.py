@@ -43,7 +43,8 @@ def command(
         str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="cuda where there is a GPU, else cpu")
     ] = None,
     compile: Annotated[  # noqa: A002 (the option's name)
-        bool | None, typer.Option(help="torch.compile on or off.", show_default="on in long runs where it was measured to help")
+        bool | None,
+        typer.Option(help="torch.compile on or off.", show_default="on in long runs where it was measured to help"),
     ] = None,
     launcher: Annotated[
         str, typer.Option(help="Several processes for one run: pytorch (torchrun), slurm (srun) or mpi (mpirun).")
