@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import random
 import signal
+import time
 
 import numpy as np
 import torch
@@ -72,8 +73,11 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def train(folder, data, results, die_at=None, after=0):
-    """Train in a process of its own, which kills itself at the call number `after` of a place named `die_at`."""
+def train(folder, data, results, die_at=None, after=0, pause_s=0.0):
+    """Train in a process of its own, which kills itself at the call number `after` of a place named `die_at`.
+
+    pause_s: waits so long in each iteration, so that a fast machine, too, gives others time to kill it.
+    """
     import pytest
 
     from benchmarks.training import checkpoint_files, engine, hooks, records
@@ -104,4 +108,7 @@ def train(folder, data, results, die_at=None, after=0):
             patch.setattr(Network, "forward", mine(Network.forward))
         elif die_at == "after the test":
             patch.setattr(records, "keep", mine(records.keep))
+        if pause_s:
+            forward = Network.forward
+            patch.setattr(Network, "forward", lambda network, x: time.sleep(pause_s) or forward(network, x))
         engine.train(NAME, 3, data=data, work_dir=folder, results=results)

@@ -88,7 +88,7 @@ def killed_at_random(seed, kills, data, whole, folder):
     draw = random.Random(seed)
     codes = []
     for _ in range(kills):
-        process = start(folder, data, folder / "ledger")
+        process = start(folder, data, folder / "ledger", None, 0, 0.05)
         log, begun = folder / "log.jsonl", len(codes)
         limit = time.monotonic() + 60
         while process.is_alive() and time.monotonic() < limit:  # until the training itself begins
