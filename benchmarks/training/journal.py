@@ -64,16 +64,11 @@ class JsonLogHook(Hook):
         )  # fmt: skip
 
     def after_train_epoch(self, runner: Any) -> None:
-        self._line_unless_validated(runner, runner.epoch + 1)
+        if not runner.train_loop.validates_after(runner.epoch + 1):
+            write_line(runner.work_dir, "epoch", iteration=runner.iter, **runner.curve[-1])
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         if getattr(runner, "curve", None):
-            write_line(runner.work_dir, "epoch", iteration=runner.iter, **runner.curve[-1])
-
-    def _line_unless_validated(self, runner: Any, epoch: int) -> None:
-        loop = runner.train_loop
-        validated = epoch % loop.val_interval == 0 or epoch == loop.max_epochs
-        if runner.val_loop is None or epoch < loop.val_begin or not validated:
             write_line(runner.work_dir, "epoch", iteration=runner.iter, **runner.curve[-1])
 
 

@@ -33,11 +33,11 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
     def run(self) -> nn.Module:
         self.runner.call_hook("before_train")
-        if self._validation_missing and self._validates():
+        if self._validation_missing and self.validates_after(self._epoch):
             self.runner.val_loop.run()
         while self._epoch < self._max_epochs and not self.stop_training:
             self.run_epoch()
-            if self._validates():
+            if self.validates_after(self._epoch):
                 self.runner.val_loop.run()
         self.runner.call_hook("after_train")
         model: nn.Module = self.runner.model
@@ -52,11 +52,11 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
 
-    def _validates(self) -> bool:
-        """Whether a validation follows the epoch that has just ended."""
+    def validates_after(self, epoch: int) -> bool:
+        """Whether a validation follows the epoch that ends now, the `epoch`-th."""
         self._decide_current_val_interval()
-        due = self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs
-        return self.runner.val_loop is not None and self._epoch >= self.val_begin and due
+        due = epoch % self.val_interval == 0 or epoch == self._max_epochs
+        return self.runner.val_loop is not None and epoch >= self.val_begin and due
 
     def _batches(self, begin: int) -> Iterator[Any]:
         """The rest of the epoch, from batch `begin` on."""

@@ -64,8 +64,7 @@ class ProgressHook(Hook):
     def after_train_epoch(self, runner: Any) -> None:
         if self.bar is not None:
             self.bar.update(self._task, completed=runner.iter)
-        due = (runner.epoch + 1) % runner.val_interval == 0 or runner.epoch + 1 == runner.max_epochs
-        if runner.val_loop is None or not due:
+        if not runner.train_loop.validates_after(runner.epoch + 1):
             self._line(runner)
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
