@@ -6,7 +6,6 @@ missing while the ledger lacks a wanted seed of it; a diverged run is a result a
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +16,9 @@ from benchmarks.errors import UserError, did_you_mean
 from benchmarks.metrics import METRICS
 from benchmarks.planning.order import Estimate, Experiment, Run, Use, best_first
 from benchmarks.published import Row, Table, load_table, select_tables
-from benchmarks.reports import cells, costs
+from benchmarks.reports import cells, costs, sources
 from benchmarks.reports.claims import baseline_of
-from benchmarks.reports.sources import ComplexityCounter, ledger_runs
+from benchmarks.reports.sources import ComplexityCounter, ledger_results, runs_of
 from benchmarks.training import experiments
 from benchmarks.training.checkpoint_files import progress_of
 from benchmarks.training.lock import in_use
@@ -74,14 +73,15 @@ def plan(
     loaded = [load_table(name, papers) for name in select_tables(tables, papers)]
     if protocol is not None:
         _check_protocol(protocol, loaded)
-    named = list(_named(loaded, protocol, results, warn))
+    recorded = ledger_results(results, warn)
+    named = list(_named(loaded, protocol, runs_of(recorded)))
     known = set(experiments.list_experiments())
     not_configured: dict[str, int] = {}
     for name, use, _ in named:
         if name not in known:
             family = name.rpartition("/")[0]
             not_configured[family] = not_configured.get(family, 0) + use.cells
-    there = done_seeds(results, warn)
+    there = done_seeds(result for _, result in recorded)
     wanted = tuple(dict.fromkeys(seeds))
 
     def lacking(entries: Iterable[tuple[str, Use, str]], origin: str) -> list[Experiment]:
@@ -146,17 +146,10 @@ def work_in_progress(work_root: Path, name: str, seeds: Iterable[int]) -> Progre
     return Progress(tuple(begun), tuple(failed), tuple(running))
 
 
-def done_seeds(
-    results: Path | None, warn: Callable[[str], None] = lambda _: None
-) -> dict[tuple[str, str], frozenset[int]]:
+def done_seeds(recorded: Iterable[ledger.RunResult]) -> dict[tuple[str, str], frozenset[int]]:
     """From (experiment, "train" or "test") to the seeds of its runs in the ledger that finished or diverged."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        found = ledger.runs(results)
-    for warning in caught:
-        warn(str(warning.message))
     seeds: dict[tuple[str, str], set[int]] = {}
-    for _, run in found:
+    for run in recorded:
         if run.status in {"finished", "diverged"}:
             seeds.setdefault((run.identity, run.origin), set()).add(run.seed)
     return {key: frozenset(there) for key, there in seeds.items()}
@@ -193,12 +186,12 @@ class _NoCounter:
 
 
 def _named(
-    tables: Iterable[Table], protocol: str | None, results: Path | None, warn: Callable[[str], None]
+    tables: Iterable[Table], protocol: str | None, recorded: Sequence[sources.Run]
 ) -> Iterable[tuple[str, Use, str]]:
     """Experiment, the row it fills and the experiment of that row's baseline, for all rows that a run can fill."""
-    counter, runs = _NoCounter(), ledger_runs(results, warn)
+    counter = _NoCounter()
     for table in tables:
-        report = cells.build(table, counter, runs)
+        report = cells.build(table, counter, recorded)
         for row in table.rows:
             # As in the reports: a row with a protocol of its own is there for what that protocol changes.
             if row.model not in counter.models() or (protocol and row.protocol):
