@@ -75,6 +75,7 @@ class RunResult(_Strict):
 
     trained_as: where a protocol only tests, the experiment whose finished training left the checkpoint, if it says so.
     curves: a list a quantity, one entry an epoch, None where it was not measured in that epoch.
+    num_classes: 0 where the task has none.
     total_batch: images a step of training, of all `environment.processes` together; None where it was not noted.
     """
 
@@ -85,7 +86,7 @@ class RunResult(_Strict):
     protocol: Protocol
     model: str = Field(pattern=_NAME)
     input_size: tuple[int, int, int]
-    num_classes: int = Field(ge=1)
+    num_classes: int = Field(ge=0)
     seed: int = Field(ge=0)
     status: Literal["finished", "diverged", "failed"]
     metrics: tuple[Metric, ...] = ()

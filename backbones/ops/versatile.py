@@ -89,7 +89,12 @@ class VersatileConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W) -> (N, out_channels, H', W')``."""
-        return F.conv2d(x, self.secondary_filters(), self.bias, self.stride, self.padding, self.dilation, self.groups)
+        filters = self.secondary_filters()
+        if not self.weight.is_contiguous() and self.weight.is_contiguous(memory_format=torch.channels_last):
+            # The filters, cut and joined, come out in the usual order, and a convolution of an image with a single
+            # channel, whose own order says nothing, takes its output's order from them.
+            filters = filters.contiguous(memory_format=torch.channels_last)
+        return F.conv2d(x, filters, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:

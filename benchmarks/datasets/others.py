@@ -1,4 +1,4 @@
-"""The data sets of detection, segmentation and super-resolution: where they lie, what must be there, who has them.
+"""The data sets of detection and segmentation: where they lie, what must be there, who has them.
 
 Counts are the data sets' own; nobody publishes checksums of their unpacked files. torchvision checks the archives that
 it fetches.
@@ -132,24 +132,4 @@ ALL = (
     ),
     _coco("coco", 2017, 118_287, 5_000),
     _coco("coco2014", 2014, 82_783, 40_504),
-    Other(
-        "set5",
-        "Set5",
-        "5 images to test super-resolution",
-        "1 MB",
-        "Set5/*.png",
-        "Set5",
-        (Part("Set5/*.[pb][nm][gp]", 5),),
-        by_hand="it comes with many super-resolution code bases, the five images baby, bird, butterfly, head and woman",
-    ),
-    Other(
-        "train291",
-        "291 images",
-        "91 images of Yang et al. and 200 of BSD, to train super-resolution",
-        "–",
-        "train291/*",
-        "train291",
-        (Part("train291/*.[pbj][nmp][gp]", 291),),
-        by_hand="VDSR's authors offer it at https://cv.snu.ac.kr/research/VDSR/",
-    ),
 )

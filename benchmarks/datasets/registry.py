@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.datasets import cifar, imagenet, imagenet_tiny, others
+from benchmarks.datasets import cifar, imagenet, imagenet_tiny, others, picture_sets
 from benchmarks.datasets.findings import Finding
 from benchmarks.errors import UserError, did_you_mean
 
@@ -54,7 +54,7 @@ def _cifar(name: str, description: str, size: str) -> DatasetInfo:
     )
 
 
-def _other(source: others.Other) -> DatasetInfo:
+def _other(source: others.Other | picture_sets.PictureSet) -> DatasetInfo:
     return DatasetInfo(
         source.name,
         source.title,
@@ -65,6 +65,7 @@ def _other(source: others.Other) -> DatasetInfo:
         check=source.check,
         prepare=source.prepare,
         checksum=source.checksum,
+        on_device=isinstance(source, picture_sets.PictureSet),
     )
 
 
@@ -94,6 +95,7 @@ _ALL = (
         checksum=imagenet.checksum,
     ),
     *map(_other, others.ALL),
+    *map(_other, picture_sets.ALL),
 )
 DATASETS = {info.name: info for info in _ALL}
 

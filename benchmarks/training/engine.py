@@ -64,9 +64,9 @@ def prepare(
     config = experiment(name)
     total_batch.change(config, batch_size, scale_lr)
     name = config.experiment
-    root = registry.get(config.dataset.name).locate(data)
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        loader.dataset.root = root
+        if loader is not None:  # a training may have images of its own
+            loader.dataset.root = registry.get(loader.dataset.get("name", config.dataset.name)).locate(data)
     config.randomness = {"seed": seed}
     config.work_dir = str(work_folder(name, seed, work_dir))
     config.experiment_name = f"{name} seed {seed}"  # of its log
@@ -170,7 +170,7 @@ def _train(
             origin="train",
             run_id=records.run_id(runner),
             status=status,
-            metrics=records.percentages(metrics),
+            metrics=records.measured(metrics),
             epochs_done=runner.epoch,
             wall_time_s=round(runner.wall_time_s, 1),
             started_at=runner.started_at,

@@ -1,7 +1,7 @@
 """From an experiment's name to its config: `cifar10/proxy-10e/resnet56_cifar` is `cifar10/proxy_10e.py` + a model.
 
-A protocol is one file in `mmconfigs/cls/<data set>/`; every model of the catalogue that fits the data set's input is an
-experiment of it, so families need no copies. A file may also hold families of protocols, as data:
+A protocol is one file in `mmconfigs/<task>/<data set>/`; every model of the catalogue that fits the data set's input is
+an experiment of it, so families need no copies. A file may also hold families of protocols, as data:
 
     variants = {
         "lambda0.01": dict(
@@ -28,7 +28,8 @@ from mmengine.utils import import_modules_from_strings
 
 from benchmarks.errors import UserError, did_you_mean
 
-CONFIGS = Path(__file__).resolve().parents[2] / "mmconfigs" / "cls"
+CONFIGS = Path(__file__).resolve().parents[2] / "mmconfigs"
+TASKS = ("cls", "sr")
 
 
 class _Source(NamedTuple):
@@ -99,13 +100,14 @@ def _nearest(name: str) -> str:
 def _folder_of(pattern: str) -> str:
     """The data set of a pattern that names one; an empty string for all, so that others need not be read."""
     folder = pattern.partition("/")[0]
-    return folder if (CONFIGS / folder).is_dir() else ""
+    return folder if any((CONFIGS / task / folder).is_dir() for task in TASKS) else ""
 
 
 @cache
 def _sources(folder: str = "") -> dict[str, _Source]:
     """All protocols of a data set, or of all of them."""
-    files = sorted(path for path in CONFIGS.glob(f"{folder or '[!_]*'}/*.py") if not path.name.startswith("_"))
+    pattern = f"{folder or '[!_]*'}/[!_]*.py"
+    files = sorted(path for task in TASKS for path in (CONFIGS / task).glob(pattern))
     found: dict[str, _Source] = {}
     for path in files:
         name = f"{path.parent.name}/{path.stem.replace('_', '-')}"
@@ -154,7 +156,7 @@ def _item(items: list[Any], kind: str) -> Any:
 
 @cache
 def _models_for(protocol: str) -> tuple[str, ...]:
-    """Models of the catalogue that take the images and have classes, which any number may be, among the protocol's.
+    """Models of the catalogue that take the images and have classes if the data have, any number, among the protocol's.
 
     `dataset.trained_size` stands where networks are tested on images of another size than they are made for.
     """
@@ -163,6 +165,7 @@ def _models_for(protocol: str) -> tuple[str, ...]:
     config = _protocol_config(protocol)
     size = tuple(config.dataset.get("trained_size", config.dataset.input_size))
     patterns = config.protocol.get("models", ["*"])
+    classes = config.dataset.num_classes > 0
     specs = map(backbones.model_spec, backbones.list_models())
-    names = [spec.name for spec in specs if tuple(spec.input_size) == size and spec.num_classes > 0]
+    names = [spec.name for spec in specs if tuple(spec.input_size) == size and (spec.num_classes > 0) == classes]
     return tuple(name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns))

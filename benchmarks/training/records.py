@@ -148,12 +148,17 @@ def plain_int(value: object) -> int:
     return value if isinstance(value, int) and value >= 0 else 0
 
 
-def percentages(metrics: dict[str, float]) -> tuple[ledger.Metric, ...]:
-    """What the evaluator returned as the ledger's metrics; all of ours are percentages of the test images."""
+def measured(metrics: dict[str, float]) -> tuple[ledger.Metric, ...]:
+    """What the evaluator returned as the ledger's metrics, whose units follow from their names."""
     return tuple(
-        ledger.Metric(name=name, value=round(float(value), 4), unit="%", split="test")
+        ledger.Metric(name=name, value=round(float(value), 4), unit=_unit(name), split="test")
         for name, value in metrics.items()
     )
+
+
+def _unit(name: str) -> str:
+    """The unit: dB for PSNR, 1 for SSIM, % for what is a share of the test images."""
+    return "dB" if "psnr" in name else "1" if "ssim" in name else "%"
 
 
 def columns(curve: Iterable[dict[str, Any]]) -> dict[str, tuple[int | float | None, ...]]:

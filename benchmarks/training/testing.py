@@ -52,7 +52,7 @@ def test(
             origin="test",
             run_id=f"test-{digest[:12]}",
             status="finished",
-            metrics=records.percentages(metrics),
+            metrics=records.measured(metrics),
             epochs_done=epoch,
             wall_time_s=round(seconds, 1),
             started_at=started,
