@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from benchmarks import sample_files
 from benchmarks.environment import Environment, GitState
+from benchmarks.sample_files import Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,6 +79,7 @@ class RunResult(_Strict):
     curves: a list a quantity, one entry an epoch, None where it was not measured in that epoch.
     num_classes: 0 where the task has none.
     total_batch: images a step of training, of all `environment.processes` together; None where it was not noted.
+    samples: pictures in the folder that is named like the file, without its suffix.
     """
 
     schema_version: Literal[1] = 1
@@ -100,6 +103,7 @@ class RunResult(_Strict):
     checkpoint: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
     trained_as: str = ""
     curves: dict[str, tuple[int | float | None, ...]] = {}
+    samples: tuple[Sample, ...] = ()
     notes: tuple[str, ...] = ()
 
     @field_validator("started_at", "finished_at")
@@ -155,10 +159,16 @@ def dumps(result: RunResult) -> str:
     return one_line.sub(lambda match: re.sub(r"\s+", " ", match[0]).replace("[ ", "[").replace(" ]", "]"), text) + "\n"
 
 
-def write(result: RunResult, root: str | os.PathLike[str] | None = None) -> Path:
-    """Validate and write a result atomically; return its path. Raises pydantic.ValidationError."""
+def write(result: RunResult, root: str | os.PathLike[str] | None = None, samples: Path | None = None) -> Path:
+    """Validate and write a result atomically, its pictures first; return its path.
+
+    samples: the folder that holds the pictures which the result lists; None where they stand beside it already.
+    Raises pydantic.ValidationError, and ValueError if a listed picture is not there.
+    """
     result = RunResult.model_validate(result.model_dump())
     path = results_dir(root) / result.relative_path
+    beside = sample_files.folder_of(path)
+    sample_files.copy(result.samples, samples or beside, beside)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -181,6 +191,7 @@ def runs(root: str | os.PathLike[str] | None = None) -> list[tuple[str, RunResul
     """All readable runs with their paths relative to the ledger, sorted by path.
 
     A broken file, or one that lies where its own content says it does not belong, is named in a warning and skipped.
+    A picture that is missing or altered is named in a warning, and its run is kept.
     """
     folder = results_dir(root)
     found: list[tuple[str, RunResult]] = []
@@ -196,6 +207,8 @@ def runs(root: str | os.PathLike[str] | None = None) -> list[tuple[str, RunResul
         if result.relative_path != relative:
             warnings.warn(f"skipping result {relative}: it says it is {result.relative_path.as_posix()}", stacklevel=2)
             continue
+        for problem in sample_files.problems(result.samples, sample_files.folder_of(path)):
+            warnings.warn(f"result {relative}: {problem}", stacklevel=2)
         found.append((relative.as_posix(), result))
     return found
 

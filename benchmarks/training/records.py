@@ -21,6 +21,7 @@ from benchmarks.training import processes, total_batch
 from benchmarks.training.runner import BenchmarkRunner
 
 RESULT = "result.json"
+SAMPLES = "result"
 FAILURE = "failed.txt"
 
 
@@ -30,13 +31,16 @@ def run_record(config: Config, seed: int, runner: BenchmarkRunner, **fields: Any
 
 
 def keep(result: ledger.RunResult, work_dir: str | os.PathLike[str], results: Path) -> Path:
-    """Write the record into the work folder, then into the ledger; returns its path there. The main process's job."""
+    """Write the record into the work folder, then into the ledger; returns its path there. The main process's job.
+
+    The pictures that it lists are in the work folder's `SAMPLES`.
+    """
     path = Path(work_dir) / RESULT
     temporary = path.with_name(f".{RESULT}.tmp")
     temporary.write_text(ledger.dumps(result), encoding="utf-8", newline="\n")
     temporary.replace(path)
     remember_failure(work_dir, None)
-    return ledger.write(result, results)
+    return ledger.write(result, results, Path(work_dir) / SAMPLES)
 
 
 def kept(work_dir: str | os.PathLike[str], name: str, seed: int) -> ledger.RunResult | None:
