@@ -16,8 +16,9 @@ from rich.console import Console
 from benchmarks import environment, ledger
 from benchmarks.datasets import registry
 from benchmarks.errors import UserError
+from benchmarks.sample_files import Sample
 from benchmarks.training import device as devices
-from benchmarks.training import evaluation, journal, launch, processes, records, total_batch
+from benchmarks.training import evaluation, journal, launch, processes, records, samples, total_batch
 from benchmarks.training.checkpoint_files import checkpoint_files
 from benchmarks.training.experiments import experiment
 from benchmarks.training.hooks import DivergedError
@@ -148,13 +149,14 @@ def _train(
         progress = ProgressHook(config.experiment, console)
         for hook in (stopper, progress, journal.JsonLogHook()):
             runner.register_hook(hook)
-        status, metrics, reason = "finished", dict[str, float](), ""
+        status, metrics, reason, pictures = "finished", dict[str, float](), "", tuple[Sample, ...]()
         try:
             runner.train()
             former = processes.from_main(root / config.experiment / f"seed{seed}-{records.run_id(runner)}.json")
             if runner.resumed_from == (runner.max_epochs, 0) and processes.from_main(former.is_file()):
                 return Outcome(ledger.read(former), former, already=True)  # of a version that kept no records
             metrics = runner.test()
+            pictures = samples.saved(config, runner, Path(config.work_dir) / records.SAMPLES)
         except DivergedError as error:
             status, reason = "diverged", str(error)
         except StoppedError as stop:
@@ -176,6 +178,7 @@ def _train(
             started_at=runner.started_at,
             git=git,
             curves=records.columns(runner.curve),
+            samples=pictures,
             notes=[reason] * bool(reason) + records.notes_of(runner),
         )
     asked = [name for name in processes.every_ones(stopper.signal_name) if name is not None]
@@ -195,7 +198,7 @@ def _recorded_again(
     root = records.results_root(result.protocol.name, folder, results)
     path = root / result.relative_path
     if is_main and not path.is_file():
-        ledger.write(result, root)
+        ledger.write(result, root, folder / records.SAMPLES)
     return Outcome(result, path, already=True)
 
 

@@ -23,4 +23,10 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type="EnlargementQuality", brief=True)
 test_evaluator = dict(type="EnlargementQuality")
 
+# Kept beside a run's record as pictures: left, top, width and height in pixels of the original.
+samples = [
+    dict(picture="baby", scale=4, box=(120, 152, 96, 96)),  # an eye
+    dict(picture="butterfly", scale=2, box=(152, 60, 96, 96)),  # veins and spots of the wing
+]
+
 model = dict(type="SuperResolver", name="vdsr22", val_dtype="bfloat16")
