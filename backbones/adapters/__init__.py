@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from backbones.adapters.official import load_official_slimconv
+from backbones.adapters.vdsr_matlab import load_official_vdsr
 
-__all__ = ["load_official_slimconv"]
+__all__ = ["load_official_slimconv", "load_official_vdsr"]

@@ -48,7 +48,7 @@ def load_official_slimconv(model: M, path: str | Path) -> M:
     for key, value in expected.items():
         if key.endswith("num_batches_tracked"):
             state.setdefault(key, value)
-    _compare(Path(path), type(model).__name__, state, expected)
+    compare(Path(path), type(model).__name__, state, expected)
     model.load_state_dict(state)
     return model
 
@@ -75,7 +75,8 @@ def _read(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def _compare(path: Path, network: str, state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+def compare(path: Path, network: str, state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raise CheckpointError, which names the first keys, unless names and shapes are those that are expected."""
     missing = sorted(expected.keys() - state.keys())
     left_over = sorted(state.keys() - expected.keys())
     misshapen = [

@@ -10,7 +10,7 @@ import typer
 
 def command(
     experiment: Annotated[str, typer.Argument(help="data set/protocol/model, as cifar10/paper-400e/resnet56_cifar.")],
-    checkpoint: Annotated[Path, typer.Option(help="File of tensors: ours, MMEngine's, or a bare state dict.")],
+    checkpoint: Annotated[Path, typer.Option(help="Ours, MMEngine's, a bare state dict, or VDSR's .mat.")],
     data: Annotated[Path | None, typer.Option(help="Folder that holds the data set (default: SLIMBENCH_DATA).")] = None,
     results: Annotated[Path | None, typer.Option(help="The ledger (default: SLIMBENCH_RESULTS or results/).")] = None,
     work_dir: Annotated[Path | None, typer.Option(help="Logs.", show_default="work_dirs/...")] = None,

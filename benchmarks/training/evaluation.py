@@ -27,7 +27,7 @@ def refuse_to_train(config: Config) -> None:
 
 
 def load_weights(config: Config, network: nn.Module, content: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Load what `load_safely(path)` returned into the network of a test, as the experiment's protocol says.
+    """Load what `read_checkpoint(path)` returned into the network of a test, as the experiment's protocol says.
 
     Raises UserError if the file does not fit the network, or if it says that another experiment than
     `protocol.weights_of` made it.

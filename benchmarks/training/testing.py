@@ -9,10 +9,10 @@ from pathlib import Path
 
 from benchmarks import environment, ledger
 from benchmarks.training import device as devices
-from benchmarks.training import evaluation, records
+from benchmarks.training import evaluation, records, samples
 from benchmarks.training.engine import Outcome, build_runner, prepare
 from benchmarks.training.runner import closing
-from benchmarks.training.safe_loading import load_safely
+from benchmarks.training.weights import read_checkpoint
 
 
 def test(
@@ -26,10 +26,10 @@ def test(
 ) -> Outcome:
     """Test a checkpoint on the experiment's test images, in float32, and record it with the checkpoint's SHA-256.
 
-    The file may be ours, MMEngine's or a bare state dict, and must fit the model exactly. Raises UserError if it is
-    missing, unreadable or of another architecture.
+    The file may be ours, MMEngine's, a bare state dict or VDSR's authors' MATLAB file, and must fit the model exactly.
+    Raises UserError if it is missing, unreadable or of another architecture.
     """
-    content = load_safely(checkpoint, mmengine=True)
+    content = read_checkpoint(checkpoint)
     meta = content.get("meta")
     told = meta if isinstance(meta, dict) else content  # MMEngine's checkpoint tells it in "meta", ours at the top
     seed, epoch = (records.plain_int(told.get(key)) for key in ("seed", "epoch"))
@@ -44,6 +44,7 @@ def test(
         started, tick = records.now(), time.monotonic()
         metrics = runner.test()
         seconds = time.monotonic() - tick
+        pictures = samples.saved(config, runner, Path(config.work_dir) / records.SAMPLES)
         digest = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
         result = records.run_record(
             config,
@@ -59,6 +60,8 @@ def test(
             git=environment.git_state(),
             checkpoint=f"sha256:{digest}",
             trained_as=evaluation.trained_as(config, told),
+            samples=pictures,
             notes=["test of a checkpoint, float32"],
         )
-    return Outcome(result, ledger.write(result, records.results_root(config.protocol.name, config.work_dir, results)))
+    root = records.results_root(config.protocol.name, config.work_dir, results)
+    return Outcome(result, ledger.write(result, root, Path(config.work_dir) / records.SAMPLES))

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from benchmarks.errors import UserError
+from benchmarks.training.safe_loading import load_safely
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
+    """The network's own state dict out of a file of any kind that `read_checkpoint` takes. Raises UserError."""
+    return network_weights(read_checkpoint(path))
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """A checkpoint of ours or MMEngine's, a bare state dict, or the weights that VDSR's authors released for MATLAB.
+
+    Raises UserError, one line that names the file, if it is missing, unreadable or holds other things.
+    """
+    from backbones.adapters import vdsr_matlab
+    from backbones.adapters.official import CheckpointError
+
+    path = Path(path)
+    if not vdsr_matlab.is_matlab_file(path):
+        return load_safely(path, mmengine=True)
+    try:
+        return {"state_dict": vdsr_matlab.read_vdsr(path)}
+    except CheckpointError as error:
+        raise UserError(str(error)) from error
 
 
 def network_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
