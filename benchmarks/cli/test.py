@@ -17,17 +17,26 @@ def command(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="cuda where there is a GPU, else cpu")
     ] = None,
+    per_picture: Annotated[
+        bool, typer.Option("--per-picture", help="Super-resolution: show each picture's PSNR, too.")
+    ] = False,
 ) -> None:
-    """Test a checkpoint on the experiment's test images, in float32."""
+    """Test a checkpoint on the experiment's test images, in float32.
+
+    Super-resolution is told in one line a scale: PSNR and SSIM of bicubic enlargement and of the network. With the
+    data set "pictures", as in pictures/paper/vdsr20, --data is a folder of your own pictures; what they give stays in
+    --work-dir unless --results names a ledger.
+    """
     from functools import partial
 
     from rich.console import Console
 
     from benchmarks.training import launch, testing
+    from benchmarks.training.lines import of_metrics
 
     launch.refuse_several("test")
     say = partial(Console().print, highlight=False, soft_wrap=True)
     outcome = testing.test(experiment, checkpoint, data=data, results=results, work_dir=work_dir, device=device)
-    for metric in outcome.result.metrics if outcome.result else ():
-        say(f"{experiment}: {metric.name} {metric.value:.2f} {metric.unit} ({checkpoint})")
+    for line in of_metrics(experiment, outcome.result.metrics if outcome.result else (), per_picture=per_picture):
+        say(f"{line} ({checkpoint})")
     say(f"recorded in {outcome.path}")

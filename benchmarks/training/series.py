@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.errors import UserError
 from benchmarks.training import engine, processes
+from benchmarks.training.lines import of_metrics
 from benchmarks.training.stopping import TIME_BUDGET, duration
 
 EXIT_CODES = {TIME_BUDGET: 3, "SIGINT": 130, "SIGTERM": 143}
@@ -121,7 +122,7 @@ def told(entry: Entry) -> list[str]:
         return []
     if outcome.result is None:
         return [stopped(entry.name, entry.seed, outcome)]
-    lines = [f"{entry}: {metric.name} {metric.value:.2f} {metric.unit}" for metric in outcome.result.metrics]
+    lines = of_metrics(str(entry), outcome.result.metrics)
     if outcome.result.status == "diverged":
         lines.append(f"{entry} diverged: {outcome.result.notes[0]}")
         if outcome.already:
