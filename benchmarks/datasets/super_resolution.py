@@ -17,14 +17,14 @@ from mmengine.device import get_device
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from benchmarks.datasets.pictures import picture_files, read_bytes
+from benchmarks.datasets.pictures import named_pictures, read_bytes
 from benchmarks.errors import UserError
 from benchmarks.super_resolution.colour import luminance_of_bytes
 from benchmarks.super_resolution.resize import cropped, degraded
 
 
 class Picture(NamedTuple):
-    """name: of the file, without its suffix. luminance: (1, 1, H, W) uint8."""
+    """name: that of results. luminance: (1, 1, H, W) uint8."""
 
     name: str
     luminance: Tensor
@@ -33,7 +33,8 @@ class Picture(NamedTuple):
 @lru_cache(maxsize=4)
 def load(folder: str) -> tuple[Picture, ...]:
     """The pictures of a folder by name. Raises UserError if there are none or one cannot be read."""
-    return tuple(Picture(path.stem, luminance_of_bytes(read_bytes(path))) for path in picture_files(Path(folder)))
+    pictures = named_pictures(Path(folder))
+    return tuple(Picture(name, luminance_of_bytes(read_bytes(path))) for name, path in pictures.items())
 
 
 @lru_cache(maxsize=8)

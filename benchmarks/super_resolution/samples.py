@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks import sample_files
-from benchmarks.datasets.pictures import picture_files, read_bytes
+from benchmarks.datasets.pictures import named_pictures, read_bytes
 from benchmarks.sample_files import Sample
 from benchmarks.super_resolution.colour import luminance_of_bytes, to_rgb, to_ycbcr
 from benchmarks.super_resolution.resize import cropped, degraded
@@ -28,10 +28,10 @@ def save(restore: Restore, root: str, crops: Sequence[Mapping[str, Any]], folder
 
     restore: called with the enlarged luminance and the true one, each ``(1, 1, H, W)`` float32 in 0..1, the scale and
     the picture's name; returns the restored luminance of that shape. root: the folder of the test pictures. crops:
-    dictionaries of `picture` (a file's name without suffix), `scale` and `box` (left, top, width, height in pixels).
+    dictionaries of `picture` (a name of `named_pictures`), `scale` and `box` (left, top, width, height in pixels).
     A crop whose picture is not there, or does not hold the box, is left out.
     """
-    files = {path.stem: path for path in picture_files(Path(root))}
+    files = named_pictures(Path(root))
     saved = []
     for crop in crops:
         name, scale, box = str(crop["picture"]), int(crop["scale"]), (*map(int, crop["box"]),)
