@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS, MODELS, OPTIM_WRAPPERS
 from torch import Tensor
 
+from benchmarks.errors import UserError
 from benchmarks.super_resolution.quality import psnr, ssim
 from benchmarks.training.classifier import AutocastOptimWrapper
 from benchmarks.training.network import NetworkModel
@@ -57,6 +59,7 @@ class EnlargementQuality(BaseMetric):
     `bicubic_ssim_x2`, ...; and, for each picture, `psnr_x2.<picture>`.
 
     brief: only `psnr_x2`, ..., for the validation during training.
+    Raises UserError for a picture that is restored exactly, whose PSNR is infinite.
     """
 
     def __init__(self, brief: bool = False, **kwargs: Any) -> None:
@@ -71,6 +74,11 @@ class EnlargementQuality(BaseMetric):
             if not self.brief:
                 found["ssim"] = ssim(outputs, truth, scale)
                 found["bicubic_psnr"], found["bicubic_ssim"] = psnr(bicubic, truth, scale), ssim(bicubic, truth, scale)
+            if math.inf in found.values():  # no number for a mean or a record
+                raise UserError(
+                    f"{sample['name']} at scale {scale} is restored without any error, so its PSNR is infinite (is it "
+                    "of one colour?); leave the picture out"
+                )
             self.results.append({"scale": scale, "name": sample["name"], **found})
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
