@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import struct
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from torch import Tensor
 from benchmarks.errors import UserError
 
 SUFFIXES = (".png", ".bmp", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+TRUTH = "_GT"  # what some copies of the test sets append to the names of the original pictures
 # What PIL's decoders raise on broken files, beside OSError (UnidentifiedImageError is one).
 BROKEN = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
 
@@ -24,6 +27,20 @@ def picture_files(folder: Path) -> list[Path]:
     if not found:
         raise UserError(f"no pictures in {folder} (files ending in {', '.join(SUFFIXES)})")
     return found
+
+
+def named_pictures(folder: Path) -> dict[str, Path]:
+    """The pictures in a folder by the names that results give them, in the order of the files.
+
+    A name is the file's, without suffix and a final "_GT", with "-" for everything but letters, digits, "." and "_" of
+    ASCII; a name that is taken gets a number. Raises UserError if there are no pictures.
+    """
+    named: dict[str, Path] = {}
+    for path in picture_files(folder):
+        name = re.sub(r"[^A-Za-z0-9._-]", "-", path.stem.removesuffix(TRUTH) or path.stem)
+        free = (each for number in count(2) if (each := f"{name}-{number}") not in named)
+        named[next(free) if name in named else name] = path
+    return named
 
 
 def read_bytes(path: Path) -> Tensor:
