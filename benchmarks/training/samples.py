@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -28,7 +28,7 @@ def saved(config: Config, runner: BenchmarkRunner, folder: Path) -> tuple[Sample
         return ()
     from benchmarks.super_resolution.samples import save
 
-    model = unwrap(runner.model)
+    model: Any = unwrap(runner.model)
     model.eval()
     data = runner.test_loop.dataloader.dataset
     tested = {(item["name"], item["scale"]) for item in data.items}
