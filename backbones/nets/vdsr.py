@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 
@@ -36,8 +37,12 @@ class VDSR(nn.Module):
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]  # all have one
 
     def forward(self, x: Tensor) -> Tensor:
-        *hidden, last = self.convs
-        details = x
+        first, *hidden, last = self.convs
+        # Half precision would round the picture to 8 significant bits, as coarsely as the details that are sought: the
+        # authors' weights lose 0.19 dB at x4 by it, and 0.01 dB if only the features are rounded.
+        device = "cpu" if x.is_meta else x.device.type  # autocast does not know the meta device, which casts nothing
+        with torch.autocast(device, torch.bfloat16, enabled=False):
+            details = self.relu(first(x))
         for conv in hidden:
             details = self.relu(conv(details))
         enhanced: Tensor = x + last(details)
