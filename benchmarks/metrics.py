@@ -61,7 +61,11 @@ METRICS: dict[str, Metric] = {
     "map75": Metric("mAP at IoU 0.75", run="map75", gain="points"),
     "psnr": Metric("PSNR", run="psnr", gain="dB"),
     "psnr_x2": Metric("PSNR of twofold enlargement", run="psnr_x2", gain="dB"),
+    "psnr_x3": Metric("PSNR of threefold enlargement", run="psnr_x3", gain="dB"),
     "psnr_x4": Metric("PSNR of fourfold enlargement", run="psnr_x4", gain="dB"),
+    # One picture of a data set: shown, and no claim of its own.
+    "psnr_x4.baby": Metric("PSNR of baby, fourfold", run="psnr_x4.baby"),
+    "psnr_x2.butterfly": Metric("PSNR of butterfly, twofold", run="psnr_x2.butterfly"),
     "latency": Metric("latency", run="latency"),
     "gpu_memory": Metric("GPU memory", run="gpu_memory"),
 }

@@ -68,9 +68,24 @@ class Group(_Data):
     scales: dict[str, float] = {}
 
 
-class CellData(_Data):
-    """What one cell has beyond its row and its column."""
+class Crop(_Data):
+    """A picture of a figure: what its column measures is the enlargement of this picture at this scale."""
 
+    column: str
+    picture: str
+    scale: int = Field(ge=2)
+
+
+class CellData(_Data):
+    """What one cell has beyond its row and its column.
+
+    ``model``: another model than the row's. ``tested``: only a test of released weights under this protocol fills the
+    cell; ``checkpoint``: their file's SHA-256.
+    """
+
+    model: str = ""
+    tested: str = ""
+    checkpoint: str = Field(default="", pattern=r"^(sha256:[0-9a-f]{64})?$")
     quoted_from: str = ""
     convention: str = ""
     blocked: str = ""
@@ -94,6 +109,10 @@ class Row(_Data):
         baseline: The row (its key, or its label) that this row's gain is over, where it is not the row of the
             baseline that the catalogue names for the model; see ``benchmarks.reports.claims``.
         compared_with: More rows that the paper compares this one with, such as the variants of an ablation.
+        stands_for: A row of ours that trains what the paper prints under another row: what is claimed against this
+            row is claimed of that one's printed values.
+        recorded_as: The row needs no network, and every run records its numbers under this prefix, as
+            ``bicubic_psnr_x2`` beside ``psnr_x2``.
         attributes: Columns that describe the row and are no measurement (c - ĉ, g), as printed.
         values: Column id -> value as printed; "-" where the paper prints a dash.
     """
@@ -114,6 +133,8 @@ class Row(_Data):
     released: bool | str = False
     baseline: str = ""
     compared_with: list[str] = []
+    stands_for: str = ""
+    recorded_as: str = ""
     note: str = ""
     attributes: dict[str, str] = {}
     values: dict[str, str] = {}
@@ -135,7 +156,11 @@ class FigureData(_Data):
 
 
 class Table(_Data):
-    """One published table."""
+    """One published table.
+
+    ``crops``: the pictures of a figure that shows them as every row enlarges them. ``everything``: the report also
+    lists all that was measured of its models, by protocol.
+    """
 
     name: str
     file: str
@@ -153,6 +178,8 @@ class Table(_Data):
     rows: list[Row] = Field(min_length=1)
     notes: list[str] = []
     figure: FigureData | None = None
+    crops: list[Crop] = []
+    everything: bool = False
 
     @property
     def title(self) -> str:
@@ -178,13 +205,15 @@ class Table(_Data):
         names = [row.name for row in self.rows]
         for row in self.rows:
             self._check_row(row, ids)
-            for other in filter(None, (row.baseline, *row.compared_with)):
+            for other in filter(None, (row.baseline, *row.compared_with, row.stands_for)):
                 if other not in names or other == row.name:
                     hint = did_you_mean(other, names) or _one_of(names)
                     raise ValueError(f"row {row.name!r}: cannot be compared with {other!r}{hint}")
         if self.figure:
             for name in filter(None, (self.figure.x, self.figure.y, self.figure.size)):
                 _known_column("figure", name, ids)
+        for crop in self.crops:
+            _known_column("crops", crop.column, ids)
         return self
 
     def _check_row(self, row: Row, ids: list[str]) -> None:
@@ -199,7 +228,8 @@ class Table(_Data):
         missing = [name for name in ids if name not in row.values]
         if missing and not row.ours:
             raise ValueError(f"{where}: no value for {', '.join(missing)} ('-' where the paper prints none)")
-        unsourced = [name for name in ids if not (row.model or row.quoted_from or row.blocked or _sourced(row, name))]
+        known = row.model or row.recorded_as or row.quoted_from or row.blocked
+        unsourced = [name for name in ids if not (known or _sourced(row, name))]
         if unsourced:
             raise ValueError(f"{where}: needs model, quoted_from or blocked for {', '.join(unsourced)}")
         if set(row.attributes) - set(self.attributes):
@@ -320,7 +350,7 @@ def _place(loc: tuple[int | str, ...], raw: dict[str, Any]) -> str:
 
 def _sourced(row: Row, column: str) -> bool:
     cell = row.cells.get(column)
-    return cell is not None and bool(cell.quoted_from or cell.blocked)
+    return cell is not None and bool(cell.model or cell.quoted_from or cell.blocked)
 
 
 def _unique(what: str, names: list[str]) -> None:

@@ -63,7 +63,7 @@ def command(
     counter, ledger = ComplexityCounter(), ledger_results(results, _warn)
     for joined in join(names, counter, runs_of(ledger), failures.append, papers):
         try:
-            written = write(joined, folder)
+            written = write(joined, folder, results)
         except UserError as error:
             failures.append(error)
             continue

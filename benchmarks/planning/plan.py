@@ -196,7 +196,11 @@ def _named(
             # As in the reports: a row with a protocol of its own is there for what that protocol changes.
             if row.model not in counter.models() or (protocol and row.protocol):
                 continue
-            trained = [cell for cell in report.row(row) if METRICS[cell.metric].run not in {"", *_NOT_TRAINED}]
+            trained = [
+                cell
+                for cell in report.row(row)
+                if METRICS[cell.metric].run not in {"", *_NOT_TRAINED} and not _only_tested(row, cell.column)
+            ]
             fillable = _FILLABLE | ({"evaluated"} if protocol else set())
             count = sum(cell.status in fillable for cell in trained)
             if count:
@@ -207,6 +211,11 @@ def _named(
                     Use(table.name, row.name, row.kind, count, _released(table, row)),
                     ledger.identity(table.dataset, chosen, base.model) if base else "",
                 )
+
+
+def _only_tested(row: Row, column: str) -> bool:
+    """Whether only a test of released weights fills the cell."""
+    return column in row.cells and bool(row.cells[column].tested)
 
 
 def _released(table: Table, row: Row) -> str:

@@ -4,7 +4,7 @@ A cell never mixes origins. Its status says which of them its number has:
 
 * counted: exact, no training;
 * measured: trained here under the paper's protocol (mean, standard deviation, n);
-* evaluated: the authors' released weights, tested here;
+* evaluated: tested here and not trained: the authors' released weights, or a method that has none;
 * proxy: a shortened protocol, named; the value is shown and never compared with the paper's;
 * quoted: the paper cites it from another work;
 * open: measurable and not measured yet;
@@ -33,13 +33,17 @@ Status = Literal["counted", "measured", "evaluated", "proxy", "quoted", "open", 
 STATUSES: dict[str, str] = {
     "counted": "exact, no training",
     "measured": "trained here under the paper's protocol (mean, standard deviation, n)",
-    "evaluated": "the authors' released weights, tested here",
+    "evaluated": "tested here and not trained: the authors' released weights, or a method that has none",
     "proxy": "trained here under a shortened protocol, which is named; not compared with the paper",
     "quoted": "the paper cites it from another work",
     "open": "measurable, not yet measured",
     "blocked": "cannot be measured",
 }
 WITHIN = 0.01
+# The protocol of what needs no network (``Row.recorded_as``).
+UNTRAINED = "no training"
+_WEIGHTS = {"params", "weight_bytes"}
+_SAME = 0.005
 
 
 @dataclass(frozen=True)
@@ -158,10 +162,14 @@ def _cell(table: Table, row: Row, column: Column, counter: Counter, runs: Sequen
 def _counted(base: Cell, table: Table, row: Row, column: Column, counter: Counter) -> Cell:
     convention = row.cells.get(column.id, CellData()).convention or row.convention or column.convention
     base = replace(base, convention=convention)
+    if row.recorded_as:
+        if METRICS[column.metric].counted not in _WEIGHTS:
+            return replace(base, status="blocked", reason="it is no network")
+        return replace(base, status="counted", ours=Decimal(0))
     if row.planned and not _exists(row, counter):
         return replace(base, reason=row.planned)
     size, classes = row.input or table.input, row.classes or table.classes
-    metric, models = METRICS[column.metric], [row.model, *filter(None, [column.baseline])]
+    metric, models = METRICS[column.metric], [_model(row, column), *filter(None, [column.baseline])]
     counts = [getattr(counter(model, size, convention, classes), metric.counted) for model in models]
     commands = (f"slimbench complexity {model} --input {size} --convention {convention}" for model in models)
     ours = digits.at_scale(metric.from_counts(*counts), table.scale(row, column))
@@ -170,9 +178,14 @@ def _counted(base: Cell, table: Table, row: Row, column: Column, counter: Counte
 
 def _run(base: Cell, table: Table, row: Row, column: Column, counter: Counter, runs: Sequence[Run]) -> Cell:
     metric, protocol = METRICS[column.metric], row.protocol or table.protocol
-    own = [run for run in runs if (run.dataset, run.model) == (table.dataset, row.model)]
+    extra, model = row.cells.get(column.id, CellData()), _model(row, column)
+    if row.recorded_as:
+        return _untrained(base, table, row, column, runs)
+    own = [run for run in runs if (run.dataset, run.model) == (table.dataset, model)]
     mine = [run for run in own if run.finished and run.metric == metric.run]
     trained = [run for run in mine if run.trained]
+    if extra.tested:
+        return _tested(base, [run for run in mine if not run.trained], table, row, column)
     diverged = Counted(run.protocol for run in own if run.trained and run.status == "diverged")
     origins: tuple[tuple[Status, list[Run]], ...] = (
         ("measured", [run for run in trained if run.protocol == protocol and not run.proxy]),
@@ -191,6 +204,30 @@ def _run(base: Cell, table: Table, row: Row, column: Column, counter: Counter, r
     if row.released:
         fill = f"{costs.evaluation(table.dataset, row.model, _released(row))} or {fill}"
     return replace(base, fill=fill, reason=row.planned if macs is None else "")
+
+
+def _tested(base: Cell, runs: Sequence[Run], table: Table, row: Row, column: Column) -> Cell:
+    """A cell that only a test of released weights fills."""
+    extra = row.cells[column.id]
+    found = [run for run in runs if run.protocol == extra.tested and extra.checkpoint in {"", run.checkpoint}]
+    if found:
+        return _from_runs(replace(base, status="evaluated"), found, column, table.scale(row, column))
+    fill = costs.evaluation(table.dataset, _model(row, column), extra.tested)
+    return replace(base, protocol=extra.tested, fill=fill)
+
+
+def _untrained(base: Cell, table: Table, row: Row, column: Column, runs: Sequence[Run]) -> Cell:
+    """A cell of what needs no network: one number, which every run of the data set has recorded."""
+    name = f"{row.recorded_as}_{METRICS[column.metric].run}"
+    found = [run for run in runs if run.dataset == table.dataset and run.finished and run.metric == name]
+    if not found:
+        return replace(base, protocol=UNTRAINED, fill=f"any run on {table.dataset} records it")
+    values = [run.value for run in found]
+    apart = max(values) - min(values)
+    first = replace(found[0], protocol=UNTRAINED, epochs=0)
+    cell = _from_runs(replace(base, status="evaluated"), [first], column, table.scale(row, column))
+    said = f"The runs differ in it by {apart:.2g}." if apart > _SAME else ""
+    return replace(cell, note=" ".join(filter(None, (base.note, said))))
 
 
 def stands_in(proxy: str, table: Table, row: Row) -> bool:
@@ -236,8 +273,20 @@ def _from_runs(base: Cell, runs: list[Run], column: Column, scale: float) -> Cel
 
 
 def _check_model(row: Row, counter: Counter) -> None:
-    if row.model and not row.planned and not _exists(row, counter):
-        raise UserError(f"no model {row.model!r}{did_you_mean(row.model, counter.models())}")
+    planned = {row.model} if row.planned else set[str]()
+    for model in models_of(row):
+        if model not in planned and model not in counter.models():
+            raise UserError(f"no model {model!r}{did_you_mean(model, counter.models())}")
+
+
+def models_of(row: Row) -> list[str]:
+    """The models whose numbers stand in a row: its own, and those of single cells."""
+    return list(dict.fromkeys(filter(None, (row.model, *(cell.model for cell in row.cells.values())))))
+
+
+def _model(row: Row, column: Column) -> str:
+    """The model of a cell: its own, or the row's."""
+    return row.cells.get(column.id, CellData()).model or row.model
 
 
 def _exists(row: Row, counter: Counter) -> bool:

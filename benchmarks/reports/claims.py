@@ -131,7 +131,7 @@ def _pairs(table: Table) -> Iterator[tuple[Row, Row, Against]]:
 
 def _under_each_protocol(report: Report, column: Column, row: Row, versus: Row, against: Against) -> Iterator[Claim]:
     table = report.table
-    gain = _claimed(column, row, versus) if against in {"baseline", "variant"} else None
+    gain = _claimed(column, row, _as_printed(table, versus)) if against in {"baseline", "variant"} else None
     own, other = (one.protocol or table.protocol for one in (row, versus))
     known = [run for run in report.runs if run.trained]
     proxies = dict.fromkeys(
@@ -200,6 +200,11 @@ def _claimed(column: Column, row: Row, versus: Row) -> Decimal | None:
         return None
     own, other = map(Decimal, printed)
     return other - own if column.better == "lower" else own - other
+
+
+def _as_printed(table: Table, row: Row) -> Row:
+    """The row that has the printed values of what this one trains: itself, or the row that it stands for."""
+    return next((other for other in table.rows if other.name == row.stands_for), row)
 
 
 def _runnable(row: Row, column: Column) -> bool:

@@ -35,6 +35,9 @@ QUALITIES = {
     "psnr": "PSNR (dB), higher is better",
 }
 OTHERS = {
+    "psnr_x2": ("PSNR ×2 (dB), higher is better", "linear"),
+    "psnr_x3": ("PSNR ×3 (dB), higher is better", "linear"),
+    "psnr_x4": ("PSNR ×4 (dB), higher is better", "linear"),
     "train_loss": ("Training loss", "log"),
     "share_of_ones": ("Mask entries that are one (%)", "linear"),
     "masks_changed": ("Changed mask entries (%)", "log"),

@@ -33,7 +33,7 @@ def points(report: Report) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = [point for row in report.table.rows for point in _points_of(report, row)]
+    rows = [point for row in report.table.rows if not row.recorded_as for point in _points_of(report, row)]
     frame: pd.DataFrame = pd.DataFrame(rows, columns=["label", "kind", "origin", "x", "y", "size", "sd"])
     return frame
 

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from benchmarks import digits
 from benchmarks.published import Paper
-from benchmarks.reports import claims, claims_text, costs, runs, text
+from benchmarks.reports import claims, claims_text, costs, crops, everything, runs, text
 from benchmarks.reports.cells import Cell, Report
 from benchmarks.reports.summary import summarize
 
@@ -130,6 +130,7 @@ def _context(report: Report, paper: Paper) -> dict[str, Any]:
     found = claims.claims(report)
     units = dict.fromkeys(claim.unit for claim in found)
     run_lines = runs.lines(report)
+    measures, everything_lines = everything.table(report)
     return {
         "report": report,
         "table": table,
@@ -147,13 +148,18 @@ def _context(report: Report, paper: Paper) -> dict[str, Any]:
         "footnotes": text.listed(cited),
         "fills": text.fills(report),
         "conventions": text.conventions(report),
-        "counted_rows": [row for row in table.rows if any(c.status == "counted" for c in report.row(row))],
+        "counted_rows": [
+            row for row in table.rows if row.model and any(c.status == "counted" for c in report.row(row))
+        ],
         "runs": text.shown_runs(report),
         "bases": _bases(report),
         "claim_headings": claims_text.HEADINGS,
         "claim_sections": claims_text.sections(found),
         "gain_units": list(units),
         "tolerances": [f"{claims.TOLERANCE[unit]} {unit}" for unit in units],
+        "crops_caption": crops.caption(report) if table.crops else "",
+        "measures": measures,
+        "everything": everything_lines,
         "run_lines": run_lines,
         "curves": [(name, f"../{CURVES}/{table.dataset}-{name}.md") for name in runs.curves(run_lines)],
         "statuses": text.used_statuses(report.cells),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.reports import costs
-from benchmarks.reports.cells import Report
+from benchmarks.reports.cells import Report, models_of
 from benchmarks.reports.claims import claims
 from benchmarks.reports.sources import Run, runs_of
 
@@ -41,7 +41,7 @@ def lines(report: Report) -> list[Line]:
     """
     shown = {source for cell in report.cells if cell.n for source in cell.sources}
     shown |= {source for claim in claims(report) for source in claim.sources}
-    models = {row.model for row in report.table.rows}
+    models = {model for row in report.table.rows for model in models_of(row)}
     files: dict[str, list[Run]] = {}
     for run in report.runs:
         path = f"results/{run.path}"
@@ -67,9 +67,14 @@ def line_of(path: str, result: RunResult) -> Line:
     return _line(f"results/{path}", runs_of([(path, result)]))
 
 
+def _leads(metric: str) -> bool:
+    """Whether a line names it: no single picture's number, no baseline's, no second measure of the same."""
+    return "." not in metric and not metric.startswith(("bicubic_", "ssim_"))
+
+
 def _line(path: str, runs: list[Run]) -> Line:
     run, known = runs[0], runs[0].provenance
-    numbers = ", ".join(f"{one.metric} {one.value:.2f}" for one in runs if one.finished)
+    numbers = ", ".join(f"{one.metric} {one.value:.2f}" for one in runs if one.finished and _leads(one.metric))
     return Line(
         path=path,
         name=f"{run.protocol}/{run.model}",

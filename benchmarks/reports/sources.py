@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from benchmarks.errors import UserError
+from benchmarks.sample_files import Sample
 
 if TYPE_CHECKING:
     from benchmarks.ledger import RunResult
@@ -102,7 +103,8 @@ class Run:
     """One metric of one run in the ledger.
 
     A run that did not finish is one ``Run`` without a metric, whose ``value`` is no number: reports name it.
-    ``curve``: whether its file has a learning curve.
+    ``curve``: whether its file has a learning curve. ``checkpoint``: the SHA-256 of what was tested, where nothing was
+    trained. ``samples``: the pictures beside its file.
     """
 
     dataset: str
@@ -117,6 +119,8 @@ class Run:
     path: str
     status: str = "finished"
     curve: bool = False
+    checkpoint: str = ""
+    samples: tuple[Sample, ...] = ()
     provenance: Provenance | None = None
 
     @property
@@ -145,6 +149,8 @@ def runs_of(results: Iterable[tuple[str, RunResult]]) -> list[Run]:
             path=path,
             status=result.status,
             curve=result.origin == "train" and bool(result.curves),
+            checkpoint=result.checkpoint or "",
+            samples=result.samples,
             provenance=_provenance(result),
         )
         if result.status != "finished":

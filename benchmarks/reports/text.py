@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from benchmarks import digits
 from benchmarks.metrics import METRICS
 from benchmarks.published import Column, Row
-from benchmarks.reports.cells import STATUSES, Cell, Report
+from benchmarks.reports.cells import STATUSES, UNTRAINED, Cell, Report
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 # Digits beyond the printed ones: enough to judge rounding. A count is exact, a measurement is not.
@@ -24,7 +24,7 @@ def command(table: str) -> str:
 def places(report: Report, cell: Cell) -> int:
     """Return how many digits after the point our value gets: one or two more than the paper prints."""
     printed = [cell.paper] if digits.is_number(cell.paper) else _printed_in(report, cell.column)
-    return max(map(digits.decimals, printed), default=0) + _EXTRA_PLACES.get(cell.status, 1)
+    return max(map(digits.decimals, printed), default=1) + _EXTRA_PLACES.get(cell.status, 1)
 
 
 def ours(report: Report, cell: Cell) -> str:
@@ -34,7 +34,7 @@ def ours(report: Report, cell: Cell) -> str:
     text = digits.show(cell.ours, places(report, cell))
     if cell.sd is not None:
         text += f" ± {digits.show(cell.sd, places(report, cell))}"
-    if cell.status == "counted":
+    if cell.status == "counted" or cell.protocol == UNTRAINED:
         return text
     runs = "; ".join(filter(None, (f"n={cell.n}", diverged(cell))))
     return f"{text} ({cell.protocol}, {runs})" if cell.status != "measured" else f"{text} ({runs})"
@@ -125,7 +125,7 @@ def shown_runs(report: Report) -> list[str]:
     """Return a line for each protocol whose runs are shown: its status, epochs and number of runs a cell."""
     found: dict[tuple[str, str, int | None], set[int]] = {}
     for cell in report.cells:
-        if cell.n:
+        if cell.n and cell.protocol != UNTRAINED:
             found.setdefault((cell.status, cell.protocol, cell.epochs), set()).add(cell.n)
     return [
         f"{status}: {protocol}, {epochs} epochs, n = {', '.join(map(str, sorted(numbers)))}"

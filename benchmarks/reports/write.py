@@ -63,8 +63,10 @@ def texts(joined: Joined) -> dict[str, str]:
     return {suffix: text for suffix, text in found.items() if text}
 
 
-def write(joined: Joined, output: Path) -> list[Path]:
+def write(joined: Joined, output: Path, results: Path | None = None) -> list[Path]:
     """Write ``<output>/<paper>/<table>.{md,tex,csv,png,pdf}`` and return the paths.
+
+    ``results``: the ledger's folder, its usual place if None; a figure of crops takes its pictures from there.
 
     Raises:
         UserError: The folder cannot be written.
@@ -77,6 +79,11 @@ def write(joined: Joined, output: Path) -> list[Path]:
             from benchmarks.reports import figures, style
 
             written += style.save(figures.draw(joined.report, joined.paper.short), stem)
+        if joined.report.table.crops:
+            from benchmarks.ledger import results_dir
+            from benchmarks.reports import crops, style
+
+            written += style.save(crops.draw(joined.report, joined.paper.short, results_dir(results)), stem)
     except OSError as error:
         raise UserError(f"cannot write {stem.parent}: {error.strerror or error}") from error
     return written
