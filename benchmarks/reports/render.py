@@ -70,6 +70,7 @@ def curves_markdown(results: Sequence[tuple[str, RunResult]]) -> str:
         "stem": f"{first.dataset.name}-{first.protocol.name}",
         "lines": [runs.line_of(path, result) for path, result in results],
         "notes": list(dict.fromkeys(note for _, result in results for note in result.notes)),
+        "percent": any("top1_accuracy" in result.curves for _, result in results),
         "masks": any("masks_changed" in result.curves for _, result in results),
     }
     return environment().get_template("curves.md.j2").render(context)

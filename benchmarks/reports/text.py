@@ -37,7 +37,8 @@ def ours(report: Report, cell: Cell) -> str:
     if cell.status == "counted" or cell.protocol == UNTRAINED:
         return text
     runs = "; ".join(filter(None, (f"n={cell.n}", diverged(cell))))
-    return f"{text} ({cell.protocol}, {runs})" if cell.status != "measured" else f"{text} ({runs})"
+    what = {"measured": "", "evaluated": "evaluated, "}.get(cell.status, f"{cell.protocol}, ")
+    return f"{text} ({what}{runs})"
 
 
 def diverged(cell: Cell) -> str:
