@@ -24,6 +24,7 @@ class DatasetInfo:
     check: every finding, good and bad. prepare: fetch, unpack or draw it below a root; UserError if it cannot.
     checksum: from the place and `verify` to "sha256:..."; UserError for data sets that no training reads yet.
     on_device: the data set class takes `device` and hands out batches that lie there.
+    private: the user's own data; what is measured on them stays out of the ledger unless it is asked for.
     """
 
     name: str
@@ -36,6 +37,7 @@ class DatasetInfo:
     prepare: Callable[[Path], Path]
     checksum: Callable[[str, bool], str]
     on_device: bool = False
+    private: bool = False
 
 
 def _cifar(name: str, description: str, size: str) -> DatasetInfo:
@@ -54,7 +56,7 @@ def _cifar(name: str, description: str, size: str) -> DatasetInfo:
     )
 
 
-def _other(source: others.Other | picture_sets.PictureSet) -> DatasetInfo:
+def _other(source: others.Other | picture_sets.PictureSet | picture_sets.OwnPictures) -> DatasetInfo:
     return DatasetInfo(
         source.name,
         source.title,
@@ -65,7 +67,8 @@ def _other(source: others.Other | picture_sets.PictureSet) -> DatasetInfo:
         check=source.check,
         prepare=source.prepare,
         checksum=source.checksum,
-        on_device=isinstance(source, picture_sets.PictureSet),
+        on_device=not isinstance(source, others.Other),
+        private=isinstance(source, picture_sets.OwnPictures),
     )
 
 
