@@ -16,6 +16,7 @@ from benchmarks.super_resolution.tiling import automatic_tile, parts, reach
 
 Image = TypeVar("Image", "np.ndarray[tuple[int, ...], np.dtype[np.generic]]", Tensor)
 WHITE = {torch.uint8: 255, torch.uint16: 65_535, torch.float32: 1, torch.float64: 1}
+LEAST_ALPHA = 1 / 16  # below it nothing of a colour can be seen, and a quotient says nothing
 
 
 def upscale(
@@ -31,9 +32,9 @@ def upscale(
         larger = upscale(image, network, 2)                            # (2 H, 2 W, 3), uint8
 
     Luminance (ITU-R BT.601) is enlarged by bicubic interpolation and then given to the network; chroma and alpha are
-    enlarged by bicubic interpolation. A grey image is its own luminance. The result is clipped, and rounded where the
-    type has whole numbers. What a tile is computed from reaches as far beyond it as the network sees, so that the
-    result does not depend on the tiles but for the last bits of a float32.
+    enlarged by bicubic interpolation, colours weighted by alpha. A grey image is its own luminance. The result is
+    clipped, and rounded where the type has whole numbers. What a tile is computed from reaches as far beyond it as the
+    network sees, so that the result does not depend on the tiles but for the last bits of a float32.
 
     Args:
         image: an array ``(H, W)`` or ``(H, W, C)`` or a tensor ``(N, C, H, W)``; C is 1 (grey), 2 (grey, alpha),
@@ -107,14 +108,21 @@ def _check(image: Tensor, scale: int, tile: int | None) -> None:
 def _larger(image: Tensor, network: nn.Module, scale: int) -> Tensor:
     """An image in float64 with all its channels, enlarged; not clipped."""
     # In float64: positions in float32 would depend on where a tile begins.
-    larger = bicubic(image, (image.shape[2] * scale, image.shape[3] * scale))
-    colours = image.shape[1] - (image.shape[1] + 1) % 2  # without alpha
-    if colours == 1:
-        larger[:, :1] = _detailed(larger[:, :1], network)
-        return larger
-    ycbcr = to_ycbcr(larger[:, :3])
-    ycbcr[:, :1] = _detailed(ycbcr[:, :1], network)
-    return torch.cat([to_rgb(ycbcr), larger[:, 3:]], 1)
+    size = (image.shape[2] * scale, image.shape[3] * scale)
+    if image.shape[1] in {1, 3}:
+        return _with_details(bicubic(image, size), network)
+    colours, alpha = image[:, :-1], bicubic(image[:, -1:], size)
+    # Weighted by alpha, or the colours that lie hidden under transparent pixels would shine through at the edges.
+    visible = bicubic(colours * image[:, -1:], size) / alpha.clamp(min=LEAST_ALPHA)
+    colours = torch.where(alpha > LEAST_ALPHA, visible, bicubic(colours, size))
+    return torch.cat([_with_details(colours, network), alpha], 1)
+
+
+def _with_details(larger: Tensor, network: nn.Module) -> Tensor:
+    if larger.shape[1] == 1:
+        return _detailed(larger, network)
+    ycbcr = to_ycbcr(larger)
+    return to_rgb(torch.cat([_detailed(ycbcr[:, :1], network), ycbcr[:, 1:]], 1))
 
 
 def _detailed(luminance: Tensor, network: nn.Module) -> Tensor:
