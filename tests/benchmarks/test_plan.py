@@ -117,6 +117,12 @@ def test_every_row_that_a_run_can_fill_and_no_other(missing):
     assert len(found.runs) == 9
 
 
+def test_no_training_fills_a_cell_that_waits_for_released_weights(tables, missing):
+    cells = {"error": {"tested": "paper-400e", "model": "resnet56_cifar_at_31m"}}
+    samples.write_table(tables, raw(row("Weights", "sc_resnet56_cifar", "other", cells=cells)))
+    assert sorted(names(missing())) == sorted(f"{PAPER}/{model}" for model in (BASE, METHOD, CONTROL))
+
+
 def test_one_experiment_serves_the_cells_of_several_tables(tables, missing):
     samples.write_table(tables, raw(number="2"), "sample/table2")
     first = missing().experiments[0]
