@@ -7,7 +7,7 @@ that epoch): never on the model, the batch, the process or the point at which a 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,7 +61,7 @@ class PatchesInMemory(Dataset[dict[str, Tensor]]):
     root: the folder of the pictures. size: of a patch. scales: mixed in every batch. per_epoch: samples an epoch;
     None for each patch in each scale and orientation once. limit: read only so many pictures. device: "cpu", "cuda",
     ...; "auto" for what MMEngine would train on.
-    Raises UserError if no picture holds a patch.
+    Raises UserError if no picture holds a patch, ValueError if `per_epoch` is not positive.
     """
 
     def __init__(
@@ -74,6 +74,8 @@ class PatchesInMemory(Dataset[dict[str, Tensor]]):
         device: str = "cpu",
         name: str = "train291",
     ) -> None:
+        if per_epoch is not None and per_epoch < 1:
+            raise ValueError(f"per_epoch must be at least 1, not {per_epoch}")
         self.root, self.size, self.scales, self.name = root, size, tuple(scales), name
         self.device = torch.device(get_device() if device == "auto" else device)
         inputs, targets = [], []
@@ -147,6 +149,7 @@ class PicturesAtScales(Dataset[dict[str, Any]]):
     cropped to a multiple of the scale), `scale` and `name`. Order: scale by scale, pictures by name.
 
     root: the folder. scales: enlargements. limit: read only so many pictures. device: as for `PatchesInMemory`.
+    keep: make all samples at once and keep them on the device; else each is made when it is asked for.
     Raises UserError if a picture is too small to be reduced and measured.
     """
 
@@ -157,29 +160,37 @@ class PicturesAtScales(Dataset[dict[str, Any]]):
         limit: int | None = None,
         device: str = "cpu",
         name: str = "set5",
+        keep: bool = True,
     ) -> None:
         self.root, self.name = root, name
-        where = torch.device(get_device() if device == "auto" else device)
-        self.items = [
-            {"inputs": inputs.to(where), "targets": truth.to(where), "scale": scale, "name": picture}
-            for scale in scales
-            for picture, inputs, truth in _at_scale(load(root)[:limit], scale, root)
-        ]
+        self.device = torch.device(get_device() if device == "auto" else device)
+        self._places = [(picture, scale) for scale in scales for picture in load(root)[:limit]]
+        for picture, scale in self._places:
+            _refuse_small(picture, scale, root)
+        self.items = [{"scale": scale, "name": picture.name} for picture, scale in self._places]
+        if keep:
+            self.items = [self._made(index) for index in range(len(self))]
+        self.keep = keep
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.items[index]
+        return self.items[index] if self.keep else self._made(index)
+
+    def _made(self, index: int) -> dict[str, Any]:
+        picture, scale = self._places[index]
+        truth = cropped(picture.luminance, scale).double() / 255
+        inputs, targets = (each.float().to(self.device) for each in (degraded(truth, scale), truth))
+        return {"inputs": inputs, "targets": targets, "scale": scale, "name": picture.name}
 
 
-def _at_scale(pictures: Iterable[Picture], scale: int, root: str) -> Iterable[tuple[str, Tensor, Tensor]]:
-    for name, luminance in pictures:
-        truth = cropped(luminance, scale).double() / 255
-        if min(truth.shape[-2:]) < 11 + 2 * scale:
-            sides = "x".join(map(str, luminance.shape[-2:]))
-            raise UserError(f"{Path(root) / name}: {sides} pixels are too few to be measured at scale {scale}")
-        yield name, degraded(truth, scale).float(), truth.float()
+def _refuse_small(picture: Picture, scale: int, root: str) -> None:
+    """SSIM needs a window of 11x11 within a border of `scale`."""
+    sides = picture.luminance.shape[-2:]
+    if min(side - side % scale for side in sides) < 11 + 2 * scale:
+        told = "x".join(map(str, sides))
+        raise UserError(f"{Path(root) / picture.name}: {told} pixels are too few to be measured at scale {scale}")
 
 
 def only_one(batch: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A tiny data set in the files of CIFAR-10, and a network that a test can train in no time."""
+"""Tiny data sets in the files of CIFAR and as pictures, and a network that a test can train in no time."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 
@@ -42,6 +43,30 @@ def write_cifar100(root, train=80, test=24, seed=0):
     meta = {"fine_label_names": [f"class {i}" for i in range(100)], "coarse_label_names": ["all"]}
     (folder / "meta").write_bytes(pickle.dumps(meta))
     return root
+
+
+def write_pictures(folder, sizes, seed=0):
+    """Smooth and sharp colours: sums of waves, and discs. sizes: (height, width) by name."""
+    draw = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    for name, (height, width) in sizes.items():
+        y, x = np.mgrid[:height, :width]
+        picture = np.full((height, width, 3), 128.0)
+        for _ in range(4):
+            turn, waves, phase = draw.uniform(0, 1, 3) * (np.pi, 0.5, 6)
+            wave = np.sin(waves * (x * np.cos(turn) + y * np.sin(turn)) + phase)
+            picture += wave[..., None] * draw.uniform(-30, 30, 3)
+        for _ in range(6):
+            centre, radius = draw.uniform(0, 1, 2) * (height, width), draw.uniform(2, 9)
+            inside = np.hypot(y - centre[0], x - centre[1]) < radius
+            picture[inside] = draw.integers(0, 256, 3)
+        Image.fromarray(np.clip(picture.round(), 0, 255).astype(np.uint8)).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_pictures():
+    return write_pictures
 
 
 @pytest.fixture
