@@ -58,13 +58,19 @@ def prepare(
     work_dir: str | os.PathLike[str] | None = None,
     batch_size: int | None = None,
     scale_lr: bool = False,
+    test_only: bool = False,
 ) -> Config:
-    """The experiment's config with seed, data folder, work folder and total batch filled in. Raises UserError."""
+    """The experiment's config with seed, data folder, work folder and total batch filled in. Raises UserError.
+
+    test_only: without training, whose images need not be there.
+    """
     if seed < 0:
         raise UserError(f"--seed {seed}: a seed is 0 or more")
     config = experiment(name)
     total_batch.change(config, batch_size, scale_lr)
     name = config.experiment
+    if test_only:
+        config.update(dict.fromkeys(("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler")))
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         if loader is not None:  # a training may have images of its own
             loader.dataset.root = registry.get(loader.dataset.get("name", config.dataset.name)).locate(data)

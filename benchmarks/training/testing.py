@@ -7,7 +7,10 @@ import os
 import time
 from pathlib import Path
 
+from mmengine.config import Config
+
 from benchmarks import environment, ledger
+from benchmarks.datasets import registry
 from benchmarks.training import device as devices
 from benchmarks.training import evaluation, records, samples
 from benchmarks.training.engine import Outcome, build_runner, prepare
@@ -27,16 +30,15 @@ def test(
     """Test a checkpoint on the experiment's test images, in float32, and record it with the checkpoint's SHA-256.
 
     The file may be ours, MMEngine's, a bare state dict or VDSR's authors' MATLAB file, and must fit the model exactly.
+    What is measured on a user's own data stays in `work_dir`, unless `results` says otherwise.
     Raises UserError if it is missing, unreadable or of another architecture.
     """
     content = read_checkpoint(checkpoint)
     meta = content.get("meta")
     told = meta if isinstance(meta, dict) else content  # MMEngine's checkpoint tells it in "meta", ours at the top
     seed, epoch = (records.plain_int(told.get(key)) for key in ("seed", "epoch"))
-    config = prepare(name, seed, data, work_dir)
+    config = prepare(name, seed, data, work_dir, test_only=True)
     config.work_dir = str(Path(config.work_dir) / "test")
-    for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"):
-        config[key] = None
     config.custom_hooks = []
     config.default_hooks = {"checkpoint": None}
     with devices.used(devices.check(device)), closing(build_runner(config)) as runner:
@@ -45,13 +47,14 @@ def test(
         metrics = runner.test()
         seconds = time.monotonic() - tick
         pictures = samples.saved(config, runner, Path(config.work_dir) / records.SAMPLES)
+        own = registry.get(config.dataset.name).private
         digest = hashlib.sha256(Path(checkpoint).read_bytes()).hexdigest()
         result = records.run_record(
             config,
             seed,
             runner,
             origin="test",
-            run_id=f"test-{digest[:12]}",
+            run_id=f"test-{digest[:12]}{_data_id(config) if own else ''}",
             status="finished",
             metrics=records.measured(metrics),
             epochs_done=epoch,
@@ -63,5 +66,13 @@ def test(
             samples=pictures,
             notes=["test of a checkpoint, float32"],
         )
+    if own and not results:
+        results = Path(config.work_dir) / "results"
     root = records.results_root(config.protocol.name, config.work_dir, results)
     return Outcome(result, ledger.write(result, root, Path(config.work_dir) / records.SAMPLES))
+
+
+def _data_id(config: Config) -> str:
+    """What tells the results of a checkpoint on one folder from those on another."""
+    checksum = registry.get(config.dataset.name).checksum(config.test_dataloader.dataset.root, False)
+    return f"-on-{checksum.partition(':')[2][:8]}"
