@@ -1,9 +1,8 @@
-"""Patches are the pictures' own pixels, each seen as often as the others, whatever the batch; pictures at their scales."""
+"""Patches are the pictures' own pixels, each seen as often as all others; pictures stand at their scales."""
 
 from __future__ import annotations
 
 import itertools
-import os
 
 import numpy as np
 import pytest
@@ -58,12 +57,11 @@ class TestLoad:
     def test_the_checksum_is_of_what_the_pictures_show(self, folder, tmp_path):
         for name in ("same", "other", "renamed"):
             (tmp_path / name).mkdir()
-            for file in os.listdir(folder):
-                image = Image.open(f"{folder}/{file}")
-                if name == "other" and file == "b.png":
+            for stem in SIZES:
+                image = Image.open(f"{folder}/{stem}.png")
+                if (name, stem) == ("other", "b"):
                     image.putpixel((3, 3), (255, 0, 255))
-                stem = "z" if name == "renamed" and file == "c.png" else file.removesuffix(".png")
-                image.save(tmp_path / name / f"{stem}.bmp")
+                image.save(tmp_path / name / f"{'z' if (name, stem) == ('renamed', 'c') else stem}.bmp")
         of = {name: checksum(str(tmp_path / name)) for name in ("same", "other", "renamed")}
         assert of["same"] == checksum(folder), "another lossless format"
         assert len(set(of.values())) == 3
@@ -177,11 +175,15 @@ class TestPatches:
 
 
 class TestPicturesAtScales:
-    def test_every_picture_at_every_scale(self, tmp_path, make_pictures):
+    @pytest.mark.parametrize("keep", [True, False])
+    def test_every_picture_at_every_scale(self, tmp_path, make_pictures, keep):
         folder = str(make_pictures(tmp_path / "p", {"a": (26, 35), "b": (25, 24)}))
-        data = PicturesAtScales(folder, scales=(2, 3, 4))
-        assert [(item["scale"], item["name"]) for item in data] == [(s, n) for s in (2, 3, 4) for n in "ab"]
-        for item in data:
+        data = PicturesAtScales(folder, scales=(2, 3, 4), keep=keep)
+        assert len(data) == 6
+        assert [(item["scale"], item["name"]) for item in map(data.__getitem__, range(6))] == [
+            (s, n) for s in (2, 3, 4) for n in "ab"
+        ]
+        for item in map(data.__getitem__, range(6)):
             (luminance,) = (each.luminance for each in load(folder) if each.name == item["name"])
             truth = cropped(luminance, item["scale"])
             assert item["targets"].shape == truth.shape == item["inputs"].shape
