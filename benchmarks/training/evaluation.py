@@ -13,7 +13,7 @@ from mmengine.config import Config
 from torch import nn
 
 from benchmarks.errors import UserError
-from benchmarks.training.experiments import protocol
+from benchmarks.training.experiments import list_protocols, protocol
 
 
 def refuse_to_train(config: Config) -> None:
@@ -36,9 +36,10 @@ def load_weights(config: Config, network: nn.Module, content: dict[str, Any], pa
 
     source, maker = config.protocol.get("weights_of", ""), content.get("experiment")
     if source and maker and maker != f"{source}/{config.model.name}":
-        raise UserError(
+        told = (
             f"checkpoint {os.fspath(path)} is of {maker}; {config.experiment} tests one of {source}/{config.model.name}"
         )
+        raise UserError(told + _tested_by(config, maker))
     if config.get("weights") == "official":
         from backbones.adapters.official import CheckpointError, load_official_slimconv
 
@@ -52,6 +53,15 @@ def load_weights(config: Config, network: nn.Module, content: dict[str, Any], pa
         from backbones import quantize
 
         quantize(network, bits)
+
+
+def _tested_by(config: Config, maker: str) -> str:
+    """The protocol of the same data set that tests what `maker` trains, as a hint; "" if there is none."""
+    family, _, model = maker.rpartition("/")
+    for name in list_protocols():
+        if name.partition("/")[0] == config.dataset.name and protocol(name)["weights_of"] == family:
+            return f". {name}/{model} tests those"
+    return ""
 
 
 def trained_as(config: Config, content: dict[str, Any]) -> str:
