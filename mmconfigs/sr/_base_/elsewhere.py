@@ -8,11 +8,11 @@ samples = []
 # What set5/paper has, for the weights that it trains.
 variants = {
     "all-patches": dict(
-        description="weights of set5/paper-all-patches", changes={"protocol.weights_of": "set5/paper-all-patches"}
+        description="here one of set5/paper-all-patches", changes={"protocol.weights_of": "set5/paper-all-patches"}
     ),
     **{
         "".join(f"x{scale}" for scale in scales): dict(
-            description=f"weights of set5/paper-{''.join(f'x{scale}' for scale in scales)}",
+            description=f"here one of set5/paper-{''.join(f'x{scale}' for scale in scales)}",
             changes={
                 "protocol.weights_of": f"set5/paper-{''.join(f'x{scale}' for scale in scales)}",
                 "val_dataloader.dataset.scales": scales,

@@ -15,7 +15,7 @@ protocol = dict(
     name="paper",
     proxy=False,
     epochs=0,
-    description="weights of set5/paper or VDSR's released ones, tested on a folder of the user's pictures",
+    description="a folder of the user's pictures, tested with a network of set5/paper or with VDSR's released one",
     evaluate_only=True,
     weights_of="set5/paper",
 )

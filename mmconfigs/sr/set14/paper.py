@@ -14,7 +14,7 @@ protocol = dict(
     name="paper",
     proxy=False,
     epochs=0,
-    description="weights of set5/paper or VDSR's released ones, tested on Set14",
+    description="Set14, tested with a network of set5/paper or with VDSR's released one",
     evaluate_only=True,
     weights_of="set5/paper",
 )
