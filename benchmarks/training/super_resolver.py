@@ -104,6 +104,11 @@ class AdjustableClippingOptimWrapper(AutocastOptimWrapper):
     So a step of plain SGD moves no weight by more than theta, whatever the learning rate, which each group of
     parameters has of its own. theta is not printed; configs state their choice.
 
+    The agents H of learned masks, at a multiple of the learning rate, have the same bound on their steps: without one
+    the first steps of VDSR's training are up to 300 long, where masks live in [0, 1]. In a trial (x2 to x4, batch 16)
+    36 % of all masks had changed after five of them, and the network was dead, its details zero everywhere; with the
+    bound 0.02 %, and it learned.
+
     Raises ValueError unless theta is positive.
     """
 
