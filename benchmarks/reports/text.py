@@ -12,8 +12,6 @@ from benchmarks.published import Column, Row
 from benchmarks.reports.cells import STATUSES, UNTRAINED, Cell, Report
 
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-# Digits beyond the printed ones: enough to judge rounding. A count is exact, a measurement is not.
-_EXTRA_PLACES = {"counted": 2}
 
 
 def command(table: str) -> str:
@@ -22,9 +20,13 @@ def command(table: str) -> str:
 
 
 def places(report: Report, cell: Cell) -> int:
-    """Return how many digits after the point our value gets: one or two more than the paper prints."""
+    """Return how many digits after the point our value gets, enough to judge rounding.
+
+    Two more than the paper prints where it is counted, and so exact; else one more, or two where it prints none.
+    """
     printed = [cell.paper] if digits.is_number(cell.paper) else _printed_in(report, cell.column)
-    return max(map(digits.decimals, printed), default=1) + _EXTRA_PLACES.get(cell.status, 1)
+    counted = cell.status == "counted"
+    return max(map(digits.decimals, printed), default=0 if counted else 1) + (2 if counted else 1)
 
 
 def ours(report: Report, cell: Cell) -> str:
