@@ -53,7 +53,7 @@ class JsonLogHook(Hook):
     ) -> None:
         if not self.every_n_inner_iters(batch_idx, self.interval) or "loss" not in (outputs or {}):
             return
-        loss, now = float((outputs or {})["loss"]), time.monotonic()  # waits for the device
+        loss, now = (outputs or {})["loss"].item(), time.monotonic()  # waits for the device
         done = runner.iter + 1
         speed = (done - self._iteration) / max(now - self._at, 1e-9)
         self._at, self._iteration = now, done
