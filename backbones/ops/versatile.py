@@ -90,10 +90,10 @@ class VersatileConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(N, in_channels, H, W) -> (N, out_channels, H', W')``."""
         filters = self.secondary_filters()
-        if not self.weight.is_contiguous() and self.weight.is_contiguous(memory_format=torch.channels_last):
+        if self.weight.stride(1) < self.weight.stride(2):  # channels last: `is_contiguous` cannot tell a single channel
             # The filters, cut and joined, come out in the usual order, and a convolution of an image with a single
-            # channel, whose own order says nothing, takes its output's order from them.
-            filters = filters.contiguous(memory_format=torch.channels_last)
+            # channel, whose own order says nothing, takes its output's order from them. `contiguous` would not move it.
+            filters = filters.clone(memory_format=torch.channels_last)
         return F.conv2d(x, filters, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
     @torch.no_grad()

@@ -87,6 +87,44 @@ def test_channels_last(make: Maker) -> None:
     assert_same_step(found, expected)
 
 
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SpatialVersatileConv2d(1, 6, 3, padding=1),
+        lambda: LearnableVersatileConv2d(1, 6, 3, s=3, padding=1),
+        lambda: LearnableVersatileConv2d(1, 7, 3, shared=True),
+        lambda: NaiveVersatileConv2d(1, 6, 3),
+    ],
+    ids=["spatial", "separate", "shared", "naive"],
+)
+def test_channels_last_begins_at_an_image_of_one_channel(make: Maker, autocast: bool) -> None:
+    """Such an image is in both orders, so that the filters must say which one is meant."""
+    layer, x = make(), batch()[:, :1].clone(memory_format=torch.contiguous_format)
+    expected = step(copy.deepcopy(layer), x)
+    last = copy.deepcopy(layer).to(memory_format=torch.channels_last)
+    assert_same_step(step(last, x.to(memory_format=torch.channels_last)), expected)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        for image in (x, x.to(memory_format=torch.channels_last)):
+            assert last(image).is_contiguous(memory_format=torch.channels_last)
+        assert layer(x).is_contiguous()
+
+
+@pytest.mark.parametrize("name", ["spatial", "separate groups"])
+def test_the_order_in_memory_costs_nothing_that_is_counted(name: str) -> None:
+    from ptflops import get_model_complexity_info
+
+    def counted(layer: nn.Module) -> tuple[float, float]:
+        found: tuple[float, float] = get_model_complexity_info(
+            nn.Sequential(layer), (8, 9, 7), as_strings=False, print_per_layer_stat=False, backend="aten"
+        )
+        return found
+
+    plain, last = OPERATORS[name](), OPERATORS[name]().to(memory_format=torch.channels_last)
+    assert counted(last) == counted(plain)
+    assert counted(plain)[0] > 0
+
+
 @every_operator
 def test_autocast(make: Maker) -> None:
     layer = make()
