@@ -58,7 +58,8 @@ def upscale(
         return _upscaled(image, network, scale, tile, progress)
     if image.ndim not in {2, 3}:
         raise ValueError(f"an array of shape {image.shape}: an image is (H, W) or (H, W, C)")
-    as_tensor = torch.from_numpy(np.ascontiguousarray(image).reshape(*image.shape[:2], -1)).permute(2, 0, 1)[None]
+    own = np.require(image[..., None] if image.ndim == 2 else image, requirements=["C", "W"])  # or torch warns
+    as_tensor = torch.from_numpy(own).permute(2, 0, 1)[None]
     larger = _upscaled(as_tensor, network, scale, tile, progress)[0].permute(1, 2, 0).numpy()
     return larger.reshape(*larger.shape[:2], *image.shape[2:])
 

@@ -146,6 +146,22 @@ def test_an_experiment_takes_its_newest_readable_checkpoint(tmp_path: Path, monk
     assert same(networks.trained("set5/paper/vdsr22", newest.with_name("epoch_9.pth"), seed=11).network, first)
 
 
+def test_an_experiment_that_trains_nothing_takes_what_it_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    net = train(0, 80)
+    assert same(networks.trained("set14/paper/vdsr22").network, net)
+
+
+def test_weights_tell_the_scales_that_they_were_trained_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    train(0, 80, experiment="set5/paper-x2x4/vdsr22")
+    assert networks.trained("set5/paper-x2x4/vdsr22").scales == (2, 4)
+    file = Path("work_dirs/set5/paper-x2x4/vdsr22/seed0/epoch_80.pth")
+    assert networks.trained("vdsr22", file).scales == (2, 4)
+    assert networks.trained("vdsr22", write_state_dict(tmp_path / "a.pth", network("vdsr22"))).scales == (2, 3, 4)
+    assert networks.trained("bicubic").scales == ()
+
+
 def test_an_experiment_without_a_checkpoint_says_how_to_get_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

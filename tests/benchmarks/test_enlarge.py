@@ -152,6 +152,13 @@ def test_arrays_and_tensors_agree(network: nn.Module) -> None:
     assert np.array_equal(upscale(image.numpy(), network, 3), as_tensor[0].permute(1, 2, 0).numpy())
 
 
+def test_an_array_that_may_not_be_written(recwarn: pytest.WarningsRecorder) -> None:
+    image = np.arange(24, dtype=np.uint8).reshape(4, 6)
+    image.flags.writeable = False  # as numpy.asarray gives a picture of Pillow's
+    assert np.array_equal(upscale(image, nn.Identity(), 2), upscale(image.copy(), nn.Identity(), 2))
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 2), (1, 40, 4)])
 def test_pictures_smaller_than_a_patch(network: nn.Module, shape: tuple[int, ...]) -> None:
     larger = upscale(np.full(shape, 200, np.uint8), nn.Identity(), 4)
@@ -205,6 +212,7 @@ def test_float32_means_float32(monkeypatch: pytest.MonkeyPatch) -> None:
         (torch.rand(1, 5, 4, 4), 2, None, r"C is 1, 2, 3 or 4"),
         (torch.rand(4, 4), 2, None, r"shape \(4, 4\)"),
         (torch.rand(1, 1, 0, 4), 2, None, r"no side is 0"),
+        (np.zeros((0, 4), np.uint8), 2, None, r"no side is 0"),
         (np.zeros(4, np.uint8), 2, None, r"\(H, W\) or \(H, W, C\)"),
         (np.zeros((4, 4), np.int32), 2, None, "int32"),
         (torch.rand(1, 1, 4, 4), 1, None, "scale 1"),
