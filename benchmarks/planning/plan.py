@@ -95,7 +95,10 @@ def plan(
     configured = [entry for entry in named if entry[0] in known]
     tested = lacking((entry for entry in configured if _tests_only(entry[0])), "test")
     trained = lacking((entry for entry in map(_trained_for, configured) if entry[0] in known), "train")
-    messages = {name: missing_data(name, data) for name in sorted({_dataset(item) for item in trained})}
+    reads = {_dataset(item): experiments.data_of(item.name) for item in trained}
+    messages = {
+        name: "; ".join(filter(None, (missing_data(read, data) for read in reads[name]))) for name in sorted(reads)
+    }
     ready = [replace(item, estimate=estimate(item)) for item in trained if not messages[_dataset(item)]]
     without = [item for item in trained if messages[_dataset(item)]]  # no estimates, which take time
     runs = best_first(ready)

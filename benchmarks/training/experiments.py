@@ -88,6 +88,19 @@ def protocol(name: str) -> dict[str, Any]:
     return {"evaluate_only": False, "weights_of": "", "variant_of": base, **own}
 
 
+def data_of(name: str) -> tuple[str, ...]:
+    """The data sets that the training of an experiment reads: the one that it is tested on, and its own if it has one.
+
+    Raises UserError if there is no such protocol.
+    """
+    family = name.rpartition("/")[0]
+    tested: str = family.partition("/")[0]
+    protocol(family)
+    loader = _protocol_config(family).get("train_dataloader") or {}
+    own: str = loader.get("dataset", {}).get("name", tested)
+    return tuple(dict.fromkeys((tested, own)))
+
+
 def _nearest(name: str) -> str:
     """The nearest experiments; first the protocol is put right, since thousands of names differ in one letter."""
     protocol = name.rpartition("/")[0]
