@@ -12,7 +12,8 @@ from benchmarks.cli import main
 from benchmarks.datasets import imagenet_tiny, others, registry
 
 NAMES = (
-    "cifar10", "cifar100", "imagenet", "imagenet-tiny", "voc07", "voc12aug", "coco", "coco2014", "set5", "train291"
+    "cifar10", "cifar100", "imagenet", "imagenet-tiny", "voc07", "voc12aug", "coco", "coco2014",
+    "set5", "set14", "train291", "pictures",
 )  # fmt: skip
 
 
@@ -75,7 +76,6 @@ def test_without_a_network_prepare_says_so_in_one_line(name, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["prepare", "set5"], "Set5 must be fetched by hand"),
         (["prepare", "train291"], "https://cv.snu.ac.kr/research/VDSR/"),
         (["prepare", "imagenet"], "with a registration, from https://image-net.org"),
         (["check", "imagenet"], "imagenet not found (looked for "),
@@ -99,21 +99,7 @@ def fill(root, part):
         place.write_text("000001 1\n" * part.count)
         return
     for index in range(part.count):
-        Path(str(place).replace("[pb][nm][gp]", "bmp").replace("[pbj][nmp][gp]", "jpg").format(index)).touch()
-
-
-@pytest.mark.parametrize("name", ["set5", "train291"])
-def test_the_files_of_super_resolution_are_counted(name, tmp_path):
-    (other,) = (other for other in others.ALL if other.name == name)
-    (part,) = other.parts
-    fill(tmp_path, part)
-    assert other.locate(tmp_path) == str(tmp_path)
-    assert [finding.ok for finding in other.check(tmp_path)] == [True]
-    assert other.prepare(tmp_path) == tmp_path, "nothing is to be done"
-    (tmp_path / other.anchor / "notes.txt").touch()
-    assert other.check(tmp_path)[0].ok, "only images count"
-    next((tmp_path / other.anchor).glob("0.*")).unlink()
-    assert not other.check(tmp_path)[0].ok
+        Path(str(place).format(index)).touch()
 
 
 def test_lines_and_files_of_voc_are_counted(tmp_path):
