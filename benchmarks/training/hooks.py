@@ -19,7 +19,7 @@ class DivergedError(Exception):
 
 @HOOKS.register_module(force=True)
 class StopOnDivergenceHook(Hook):
-    """Raises DivergedError at the first loss that is not finite.
+    """Raises DivergedError at the first loss that is not finite, and where a validation or a test measures NaN.
 
     On a GPU it looks every `interval` iterations and at the end of an epoch only, since reading the loss waits for
     the device; checkpoints, written after an epoch, are good in any case.
@@ -42,6 +42,19 @@ class StopOnDivergenceHook(Hook):
             where = f"epoch {runner.epoch + 1}, batch {batch_idx + 1}"
             loss_of_all = processes.means({"loss": loss.item()})["loss"]
             raise DivergedError(f"the loss became {loss_of_all} in {where}")
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        _refuse_nan(metrics, f"in the validation after epoch {runner.epoch}")
+
+    def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        _refuse_nan(metrics, "in the test")
+
+
+def _refuse_nan(metrics: dict[str, float] | None, where: str) -> None:
+    # Weights that the last step spoilt may be finite, and a PSNR of what they make of a picture none.
+    for name, value in (metrics or {}).items():
+        if math.isnan(value):
+            raise DivergedError(f"{name} became nan {where}")
 
 
 @HOOKS.register_module(force=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import socket
 from collections.abc import Iterable
@@ -153,7 +154,13 @@ def plain_int(value: object) -> int:
 
 
 def measured(metrics: dict[str, float]) -> tuple[ledger.Metric, ...]:
-    """What the evaluator returned as the ledger's metrics, whose units follow from their names."""
+    """What the evaluator returned as the ledger's metrics, whose units follow from their names.
+
+    Raises UserError where one is no number.
+    """
+    for name, value in metrics.items():
+        if math.isnan(value):
+            raise UserError(f"{name} is nan: the network's weights make no numbers of its input, nothing is recorded")
     return tuple(
         ledger.Metric(name=name, value=round(float(value), 4), unit=_unit(name), split="test")
         for name, value in metrics.items()
