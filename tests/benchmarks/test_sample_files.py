@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from benchmarks import ledger, sample_files
 from benchmarks.sample_files import Sample
+from benchmarks.training import engine, records
 
 
 def sample(content=b"a picture", file="baby_x4.png", **more):
@@ -39,6 +40,18 @@ def test_a_record_takes_its_pictures_along(tmp_path, made):
     ((moved, again),) = ledger.runs(tmp_path / "elsewhere")
     assert (moved, again) == (result.relative_path.as_posix(), result)
     assert sample_files.read(sample(), sample_files.folder_of(tmp_path / "elsewhere" / moved)) == b"a picture"
+
+
+def test_a_record_that_the_ledger_lost_comes_back_with_its_pictures(tmp_path, made):
+    result = report_samples.result(samples=[sample().model_dump()])
+    work = made.parent
+    first = records.keep(result, work, tmp_path / "ledger")
+    assert made == work / records.SAMPLES
+    shutil.rmtree(tmp_path / "ledger")
+    again = engine._recorded_again(result, work, tmp_path / "ledger", is_main=True)
+    assert (again.path, again.already) == (first, True)
+    assert [path for path, _ in ledger.runs(tmp_path / "ledger")] == [result.relative_path.as_posix()]
+    assert sample_files.problems(result.samples, sample_files.folder_of(first)) == []
 
 
 def test_a_record_without_pictures_has_no_folder_and_older_files_stay_readable(tmp_path):
