@@ -129,7 +129,10 @@ def notes_of(runner: BenchmarkRunner) -> list[str]:
     """What a reader of the accuracy must know: which weights were tested, and where the run was resumed."""
     averaged = any(isinstance(hook, EMAHook) for hook in runner.hooks)
     weights = "exponential moving average of the weights at the end" if averaged else "last weights"
-    notes = [f"recorded accuracy: {weights}, float32, all test images; the curve is watched in the training precision"]
+    notes = [f"recorded: {weights}, float32, all test images; the curve is watched in the training precision"]
+    trained_on = runner.train_dataloader.dataset
+    if (name := getattr(trained_on, "name", "")) and name != runner.cfg.dataset.name:
+        notes.append(f"trained on {name}, {registry.get(name).checksum(trained_on.root, True)}")
     count = processes.get_world_size()
     if count > 1:
         own = f"each process's own {runner.train_dataloader.batch_size} images"

@@ -16,6 +16,7 @@ import backbones
 from backbones.nets.vdsr import VDSR
 from benchmarks import ledger
 from benchmarks.cli import main
+from benchmarks.datasets import registry
 from benchmarks.errors import UserError
 from benchmarks.training import engine, journal, testing
 from benchmarks.training.checkpoint_files import checkpoint_files
@@ -105,6 +106,8 @@ def test_from_the_command_to_the_ledger(data, tmp_path, monkeypatch, capsys):
     assert main(["test", NAME, "--checkpoint", str(checkpoint), *options]) == 0
     (tested,) = (run for _, run in ledger.runs(tmp_path / "ledger") if run.origin == "test")
     assert tested.metrics == result.metrics
+    checksum = registry.get("train291").checksum(str(data / "291"), True)
+    assert f"trained on train291, {checksum}" in result.notes
 
 
 def test_it_learns_more_than_bicubic_enlargement(data, tmp_path, monkeypatch):

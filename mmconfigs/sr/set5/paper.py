@@ -3,11 +3,12 @@
 Printed by Kim et al.: 291 pictures, patches of 41x41 without overlap, rotated or flipped, the scales 2, 3 and 4 mixed
 in every batch of 64; SGD, momentum 0.9, weight decay 1e-4, 80 epochs ("9960 iterations"), learning rate 0.1 divided by
 10 every 20 epochs, gradients clipped to [-theta/lr, theta/lr]; He's initialisation. Not printed: theta. Assumed: theta
-1e-4 (a step of plain SGD moves no weight further); bf16 autocast with the first and the last layer in float32.
+1e-4 (a step of plain SGD moves no weight further); bf16 autocast with the first layer in float32.
 
-Readings. 9,960 iterations of 64 are 80 epochs of 7,968 patches, while the 291 pictures hold 18,064 patches at each of
-3 scales in 8 orientations, 433,536 in all. This protocol takes the printed iterations: an epoch is 7,968 patches, drawn
-from all. `paper-all-patches` takes the printed epochs: each shows every patch in every orientation at every scale.
+Readings. 9,960 iterations of 64 are 80 epochs of 7,968 patches (124.5 batches; the last of an epoch has 32), while the
+291 pictures hold 54,192 patches at the three scales, in 8 orientations 433,536. This protocol takes the printed
+iterations: an epoch is 7,968 patches, drawn from all. `paper-all-patches` takes the printed epochs: each shows every
+patch in every orientation at every scale.
 Versatile Filters reduces its pictures "by 2x and 4x in order to train models for processing images with different
 resolutions": `paper-x2x4` mixes the two, `paper-x2` and `paper-x4` train a network each.
 
