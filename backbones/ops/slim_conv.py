@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
-import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from backbones.ops._statistics import normalise_pooled
 
 Arrangement = Literal["flip", "none", "flip-both", "shuffle"]
 NormLayer = Callable[[int], nn.Module]
@@ -160,8 +160,7 @@ class SlimConv2d(nn.Module):
         """Eq. (1): ``(N, C, H, W) -> (N, C, 1, 1)`` in (0, 1)."""
         squeeze, norm, relu, excite, sigmoid = self.gate
         z = squeeze(x.mean((2, 3), keepdim=True))
-        z = _running_statistics(norm, z) if _cannot_take_statistics(norm, z) else norm(z)
-        out: Tensor = sigmoid(excite(relu(z)))
+        out: Tensor = sigmoid(excite(relu(normalise_pooled(norm, z))))
         return out
 
     def _shuffled(self, w: Tensor) -> Tensor:
@@ -182,14 +181,3 @@ class SlimConv2d(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, r={self.r}, arrangement={self.arrangement!r}"
-
-
-def _cannot_take_statistics(norm: Any, z: Tensor) -> bool:
-    if not norm.training or z.shape[0] > 1 or getattr(norm, "running_mean", None) is None:
-        return False
-    synchronised = isinstance(norm, nn.SyncBatchNorm) and dist.is_available() and dist.is_initialized()
-    return not (synchronised and dist.get_world_size(norm.process_group) > 1)
-
-
-def _running_statistics(norm: Any, z: Tensor) -> Tensor:
-    return F.batch_norm(z, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)
