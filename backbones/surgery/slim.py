@@ -169,7 +169,7 @@ def _slim_conv(
 ) -> SlimConv2d:
     kept: dict[str, Any] = {}
     if isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm):
-        kept = {"eps": norm.eps, "momentum": norm.momentum}
+        kept = {name: getattr(norm, name) for name in ("eps", "momentum", "affine", "track_running_stats")}
     kind = nn.SyncBatchNorm if isinstance(norm, nn.SyncBatchNorm) else nn.BatchNorm2d
     slimmed = make(
         conv.in_channels, conv.kernel_size[0], conv.stride[0], int(conv.padding[0]), conv.dilation[0], groups,

@@ -58,6 +58,20 @@ def named_inverted_residual(block: nn.Module) -> Plan | None:
     return _plan(block, "conv_dw", "bn1", "conv_pw")
 
 
+def conv_module_residual(block: nn.Module) -> Plan | None:
+    """[1x1,] depthwise kxk, 1x1, each with its norm in one ConvModule: OpenMMLab's MobileNetV2.
+
+    MMDetection names the modules, MMSegmentation numbers them inside a Sequential called conv.
+    """
+    layers = getattr(block, "conv", None)
+    depth = len(layers) if isinstance(layers, nn.Sequential) else 0
+    for depthwise, then in (("depthwise_conv", "linear_conv"), (f"conv.{depth - 2}", f"conv.{depth - 1}")):
+        if _is_depthwise(_part(block, f"{depthwise}.conv")):
+            norm = getattr(_part(block, depthwise), "norm_name", None)
+            return _plan(block, f"{depthwise}.conv", f"{depthwise}.{norm}", f"{then}.conv")
+    return None
+
+
 def shuffle_unit(block: nn.Module) -> Plan | None:
     """1x1, depthwise 3x3, 1x1 in branch2 of torchvision's ShuffleNetV2 unit; the shortcut branch stays."""
     layers = getattr(block, "branch2", None)
@@ -77,6 +91,7 @@ RULES: dict[str, Callable[[nn.Module], Plan | None]] = {
     "basic block": basic,
     "inverted residual": inverted_residual,
     "inverted residual (timm)": named_inverted_residual,
+    "inverted residual (OpenMMLab)": conv_module_residual,
     "shuffle unit": shuffle_unit,
     "separable convolution": separable,
 }
