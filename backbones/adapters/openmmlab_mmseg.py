@@ -1,0 +1,35 @@
+"""Our networks in MMSegmentation's registry. Import `backbones.adapters.openmmlab` instead.
+
+What they take besides the host's arguments: `backbones.adapters.openmmlab_surgery`.
+"""
+
+from __future__ import annotations
+
+from mmseg.models.backbones import MobileNetV2, ResNet, ResNeXt
+from mmseg.registry import MODELS
+
+from backbones.adapters.openmmlab_surgery import Slimmed, SlimmedMobileNetV2, SlimmedResNeXt, Versatile
+from backbones.adapters.openmmlab_weights import MobileNetV2Names, Names
+
+
+@MODELS.register_module()
+class SlimResNet(Slimmed, ResNet):
+    """MMSegmentation's ResNet with SlimConv in every block."""
+
+
+@MODELS.register_module()
+class SlimResNeXt(SlimmedResNeXt, ResNeXt):
+    """MMSegmentation's ResNeXt with SlimConv in every block."""
+
+
+@MODELS.register_module()
+class SlimMobileNetV2(SlimmedMobileNetV2, MobileNetV2):
+    """MMSegmentation's MobileNetV2 with depthwise SlimConv in every block; it ends before the last 1x1 convolution."""
+
+    def names(self) -> Names:
+        return MobileNetV2Names(numbered=True)
+
+
+@MODELS.register_module()
+class VersatileResNet(Versatile, ResNet):
+    """MMSegmentation's ResNet with versatile filters in every convolution."""
