@@ -8,6 +8,7 @@ from __future__ import annotations
 from mmseg.models.backbones import MobileNetV2, ResNet, ResNeXt
 from mmseg.registry import MODELS
 
+import backbones.adapters.deeplab_head  # noqa: F401  (registers the decode head of SlimConv's Table VII)
 from backbones.adapters.openmmlab_surgery import Slimmed, SlimmedMobileNetV2, SlimmedResNeXt, Versatile
 from backbones.adapters.openmmlab_weights import MobileNetV2Names, Names
 
