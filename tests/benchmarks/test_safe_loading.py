@@ -53,7 +53,7 @@ def evil(tmp_path):
 
 def config_for(cifar10, tmp_path, **changes):
     """As docs/training.md tells users of plain MMEngine."""
-    config = Config.fromfile(experiments.CONFIGS / "cifar10" / "smoke.py")
+    config = Config.fromfile(experiments.CONFIGS / "cls" / "cifar10" / "smoke.py")
     config.merge_from_dict({"model.name": "resnet56_cifar", "work_dir": str(tmp_path / "work"), **changes})
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         loader.dataset.root = str(cifar10)
