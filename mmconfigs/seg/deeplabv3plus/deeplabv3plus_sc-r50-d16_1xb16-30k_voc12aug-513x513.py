@@ -1,0 +1,22 @@
+"""DeepLabv3+ with Sc-ResNet-50 on VOC 2012 with SBD: SlimConv's Table VII, 30,000 iterations of 16 crops of 513x513.
+
+Starts from ImageNet weights of Sc-ResNet-50, those that mmconfigs/cls trained or the authors released:
+put the file (or a link to it) where `init_cfg` says, or name another by `--cfg-options
+model.backbone.init_cfg.checkpoint=FILE`.
+
+Command:          python TOOLS/train.py mmconfigs/seg/deeplabv3plus/deeplabv3plus_sc-r50-d16_1xb16-30k_voc12aug-513x513.py
+                  (TOOLS: mmseg/.mim/tools where MMSegmentation is installed; over 4 GPUs `torchrun --nproc_per_node 4
+                  TOOLS/train.py CONFIG --launcher pytorch --cfg-options train_dataloader.batch_size=4`)
+Expected time:    1 hour on one H100 (estimated from its operations, not measured)
+Expected metric:  mIoU on the 1,449 validation images; SlimConv, Table VII: 76.8 %. 30.96 M parameters, 50.18 GFLOPs
+"""
+
+_base_ = [
+    "../_base_/models/deeplabv3plus_r50-d16.py",
+    "../_base_/datasets/voc12aug.py",
+    "../_base_/schedules/paper_30k.py",
+    "../_base_/default_runtime.py",
+]
+
+checkpoint = "checkpoints/sc_resnet50.pth"
+model = dict(backbone=dict(type="SlimResNet", init_cfg=dict(type="Pretrained", checkpoint=checkpoint)))
