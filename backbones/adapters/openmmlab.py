@@ -17,7 +17,7 @@ import warnings
 from importlib import import_module
 from importlib.util import find_spec
 
-from backbones.adapters import mmcv_ext
+from backbones.adapters.mmcv_ext import install
 
 #: what is imported -> what there registers our networks
 HOSTS = {name: f"backbones.adapters.openmmlab_{name}" for name in ("mmdet", "mmseg", "mmpretrain")}
@@ -37,7 +37,7 @@ def register() -> tuple[str, ...]:
         raise ImportError(
             f"none of {', '.join(HOSTS)} is installed, and the backbones are theirs: pip install 'slimbench[mm]'"
         )
-    mmcv_ext.install()
+    install()
     import_module("backbones.adapters.mmengine")  # VersatileMaskHook
     working, reasons = [], []
     for name in installed:
