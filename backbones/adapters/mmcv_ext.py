@@ -82,10 +82,13 @@ def install() -> Literal["compiled", "stand-in"]:
             return "stand-in" if isinstance(loaded, StandIn) else "compiled"
         compiled = _compiled()
         if compiled is None:
-            module = StandIn()
-            sys.modules[NAME] = module
-            if "mmcv" in sys.modules:  # as after any import of a submodule
-                setattr(sys.modules["mmcv"], "_ext", module)  # noqa: B010
+            sys.modules[NAME] = module = StandIn()
+            try:
+                mmcv = importlib.import_module("mmcv")
+            except BaseException:
+                del sys.modules[NAME]
+                raise
+            setattr(mmcv, "_ext", module)  # noqa: B010 (as any import of a submodule does it)
             return "stand-in"
         try:
             importlib.import_module(NAME)
