@@ -29,6 +29,8 @@ class SlimResNeXt(SlimmedResNeXt, ResNeXt):
 class SlimMobileNetV2(SlimmedMobileNetV2, MobileNetV2):
     """MMDetection's MobileNetV2 with depthwise SlimConv in every block."""
 
+    numbered_convolutions = False
+
 
 @MODELS.register_module()
 class VersatileResNet(Versatile, ResNet):

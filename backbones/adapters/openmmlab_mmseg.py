@@ -10,7 +10,6 @@ from mmseg.registry import MODELS
 
 import backbones.adapters.deeplab_head  # noqa: F401  (registers the decode head of SlimConv's Table VII)
 from backbones.adapters.openmmlab_surgery import Slimmed, SlimmedMobileNetV2, SlimmedResNeXt, Versatile
-from backbones.adapters.openmmlab_weights import MobileNetV2Names, Names
 
 
 @MODELS.register_module()
@@ -26,9 +25,6 @@ class SlimResNeXt(SlimmedResNeXt, ResNeXt):
 @MODELS.register_module()
 class SlimMobileNetV2(SlimmedMobileNetV2, MobileNetV2):
     """MMSegmentation's MobileNetV2 with depthwise SlimConv in every block; it ends before the last 1x1 convolution."""
-
-    def names(self) -> Names:
-        return MobileNetV2Names(numbered=True)
 
 
 @MODELS.register_module()

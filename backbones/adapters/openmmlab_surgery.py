@@ -86,7 +86,8 @@ class SlimmedResNeXt(Slimmed):
 
     Args:
         stage_blocks: blocks of each stage where they are not those of the depth: (4, 8, 18, 3) with `depth=101,
-            groups=32, base_width=3, k=2, bottom_groups=16` is the ResNeXt-101 of SlimConv's Table I.
+            groups=32, base_width=3, k=2, bottom_groups=16` (MMPretrain has `width_per_group`) is the ResNeXt-101 of
+            SlimConv's Table I.
     """
 
     arch_settings: dict[int, tuple[type[nn.Module], tuple[int, ...]]]
@@ -103,11 +104,13 @@ class SlimmedResNeXt(Slimmed):
 class SlimmedMobileNetV2(Slimmed):
     """The same for a MobileNetV2, whose convolutions are depthwise; by default that of SlimConv's Table III."""
 
+    numbered_convolutions = True  # MMDetection names those of a block
+
     def __init__(self, *args: Any, k: float = 8 / 3, se_reduction: int = 24, se_min: int = 8, **kwargs: Any) -> None:
         super().__init__(*args, k=k, se_reduction=se_reduction, se_min=se_min, **kwargs)
 
     def names(self) -> Names:
-        return MobileNetV2Names()
+        return MobileNetV2Names(numbered=self.numbered_convolutions)
 
 
 class Versatile(Pretrainable):
