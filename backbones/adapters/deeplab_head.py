@@ -48,7 +48,7 @@ class DenseDeepLabV3PlusHead(BaseDecodeHead):
         dilations: of the pyramid, the first being its 1x1; (1, 6, 12, 18) is for an output stride of 16.
         dropout_ratio: of the dropout, element by element, behind the merged pyramid; there is none before the
             classifier.
-        norm_cfg: of all convolutions but the classifier.
+        norm_cfg: of all convolutions but the classifier; with None these have a bias instead.
 
     Raises:
         ValueError: without early features (``c1_in_channels`` < 1), or if ``dilations`` do not begin with 1.
@@ -63,7 +63,7 @@ class DenseDeepLabV3PlusHead(BaseDecodeHead):
         c1_channels: int = 48,
         dilations: Sequence[int] = (1, 6, 12, 18),
         dropout_ratio: float = 0.1,
-        norm_cfg: Mapping[str, Any] = _BN,
+        norm_cfg: Mapping[str, Any] | None = _BN,
         **kwargs: Any,
     ) -> None:
         if c1_in_channels < 1:
@@ -71,7 +71,7 @@ class DenseDeepLabV3PlusHead(BaseDecodeHead):
         if not dilations or dilations[0] != 1:
             raise ValueError(f"dilations={tuple(dilations)}: must begin with 1, the pyramid's 1x1 convolution")
         # The parent's dropout would stand before the classifier, and drop whole channels.
-        super().__init__(in_channels, channels, dropout_ratio=0, norm_cfg=dict(norm_cfg), **kwargs)
+        super().__init__(in_channels, channels, dropout_ratio=0, norm_cfg=norm_cfg and dict(norm_cfg), **kwargs)
         self.dilations = tuple(dilations)
         parts: dict[str, Any] = {"conv_cfg": self.conv_cfg, "norm_cfg": self.norm_cfg, "act_cfg": self.act_cfg}
         self.image_pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), ConvModule(in_channels, channels, 1, **parts))
@@ -90,8 +90,8 @@ class DenseDeepLabV3PlusHead(BaseDecodeHead):
 
     def _pooled(self, x: Tensor) -> Tensor:
         """``(N, in_channels, h, w) -> (N, channels, 1, 1)``."""
-        pool, block = self.image_pool
-        z = block.conv(pool(x))
+        block: Any = self.image_pool[1]
+        z = block.conv(self.image_pool[0](x))
         if block.with_norm:
             z = normalise_pooled(block.norm, z)
         out: Tensor = block.activate(z) if block.with_activation else z
