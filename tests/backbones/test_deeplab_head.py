@@ -1,0 +1,298 @@
+"""The decode head of Table VII: the network that is trained is the network that is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import backbones
+
+pytest.importorskip("mmseg")
+
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from mmengine.structures import PixelData
+from mmseg.registry import DATASETS, MODELS
+from mmseg.structures import SegDataSample
+from mmseg.utils import register_all_modules
+from PIL import Image
+
+import backbones.adapters.openmmlab
+
+SEG = Path(__file__).parents[2] / "mmconfigs" / "seg"
+CONFIGS = sorted(path.name for path in (SEG / "deeplabv3plus").glob("*.py"))
+COUNTED = {  # what a config's name says of its network -> the catalogue's name of it
+    "r50-d16": "deeplabv3plus_resnet50",
+    "r101-d16": "deeplabv3plus_resnet101",
+    "mobilenet-v2-d32": "deeplabv3plus_mobilenet_v2",
+    "sc-r50-d16": "deeplabv3plus_sc_resnet50",
+    "sc-r101-d16": "deeplabv3plus_sc_resnet101",
+    "sc-mobilenet-v2-d32": "deeplabv3plus_sc_mobilenet_v2_k8_3",
+}
+
+
+@pytest.fixture(autouse=True)
+def _mmseg_scope() -> Iterator[None]:
+    """In the scope of a run of MMSegmentation, which no other test is left in."""
+    before = DefaultScope._instance_dict.copy()
+    register_all_modules(init_default_scope=False)
+    DefaultScope.get_instance("test_deeplab_head", scope_name="mmseg")
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)
+
+
+def config(network: str, suffix: str = "1xb16-30k_voc12aug-513x513") -> Config:
+    """A config of ours that starts from random weights."""
+    found = Config.fromfile(SEG / "deeplabv3plus" / f"deeplabv3plus_{network}_{suffix}.py", import_custom_modules=False)
+    found.model.backbone.init_cfg = None
+    return found
+
+
+def head(**kwargs: Any) -> Any:
+    small = {"in_channels": 6, "in_index": 1, "channels": 8, "c1_in_channels": 4, "c1_channels": 3, "num_classes": 5}
+    return MODELS.build({"type": "DenseDeepLabV3PlusHead", **small, **kwargs})
+
+
+def features(n: int = 2) -> list[Tensor]:
+    return [torch.randn(n, 4, 12, 9), torch.randn(n, 6, 3, 3)]
+
+
+def samples(n: int, size: tuple[int, int], classes: int) -> list[SegDataSample]:
+    """Random truth of which one row is void."""
+    found = []
+    for _ in range(n):
+        truth = torch.randint(0, classes, (1, *size))
+        truth[:, 0] = 255
+        found.append(SegDataSample(gt_sem_seg=PixelData(data=truth), metainfo={"img_shape": size}))
+    return found
+
+
+@torch.no_grad()
+def copy(source: nn.Module, target: nn.Module) -> None:
+    """All tensors, in the order in which the modules have them."""
+    theirs, ours = source.state_dict(), target.state_dict()
+    for (key, value), (name, place) in zip(theirs.items(), ours.items(), strict=True):
+        assert value.shape == place.shape, (key, name)
+        place.copy_(value)
+
+
+@torch.no_grad()
+def disturb(network: nn.Module) -> None:
+    """Norms as after some training."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.1)
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+
+
+@pytest.mark.parametrize("network", COUNTED)
+def test_what_is_trained_has_the_parameters_that_are_counted(network: str) -> None:
+    with torch.device("meta"):
+        trained, counted = MODELS.build(config(network).model), backbones.create_model(COUNTED[network])
+    ours, theirs = ([tuple(p.shape) for p in model.parameters()] for model in (trained, counted))
+    assert sorted(ours) == sorted(theirs)
+
+
+@pytest.mark.parametrize("network", ["sc-r50-d16", "mobilenet-v2-d32"])
+def test_what_is_trained_computes_what_is_counted(network: str) -> None:
+    counted = backbones.create_model(COUNTED[network]).eval()
+    disturb(counted)
+    trained = MODELS.build(config(network).model).eval()
+    copy(nn.ModuleList([counted.early, counted.late]), trained.backbone)
+    ours = trained.decode_head
+    for theirs, part in (
+        (counted.project, ours.c1_bottleneck),
+        (counted.pyramid, ours.aspp_modules),
+        (counted.image, ours.image_pool),
+        (counted.merge, ours.bottleneck),
+        (counted.classifier[:3], ours.decoder),
+        (counted.classifier[3], ours.conv_seg),
+    ):
+        copy(theirs, part)
+    x = torch.randn(2, 3, 65, 97)
+    with torch.no_grad():
+        logits = F.interpolate(trained(x), size=(65, 97), mode="bilinear", align_corners=False)
+        expected = counted(x)
+    assert expected.std() > 0.01
+    torch.testing.assert_close(logits, expected)
+
+
+@pytest.mark.parametrize("images", [1, 2])
+@pytest.mark.parametrize("norm", ["BN", "SyncBN"])
+def test_one_image_trains_and_leaves_the_image_poolings_statistics(images: int, norm: str) -> None:
+    trained = head(norm_cfg={"type": norm}).train()
+    disturb(trained)
+    before = {name: buffer.clone() for name, buffer in trained.named_buffers() if name.endswith("running_mean")}
+    losses = trained.loss(features(images), samples(images, (24, 18), 5), {})
+    losses["loss_ce"].backward()
+    assert losses["loss_ce"].isfinite()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in trained.parameters())
+    same = {name for name, buffer in trained.named_buffers() if name in before and torch.equal(buffer, before[name])}
+    assert same == ({"image_pool.1.bn.running_mean"} if images == 1 else set())
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_a_whole_network_trains(images: int) -> None:
+    trained = MODELS.build(config("sc-mobilenet-v2-d32").model).train()
+    losses = trained.loss(torch.randn(images, 3, 65, 65), samples(images, (65, 65), 21))
+    losses["decode.loss_ce"].backward()
+    missing = [name for name, p in trained.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    assert missing == []
+
+
+def test_image_pooling_of_one_image_uses_the_running_statistics() -> None:
+    trained = head().train()
+    disturb(trained)
+    one, two = torch.randn(1, 6, 3, 3), torch.randn(2, 6, 3, 3)
+    pooled = trained._pooled(one)
+    assert pooled.shape == (1, 8, 1, 1)
+    torch.testing.assert_close(pooled, trained.eval().image_pool(one))
+    torch.testing.assert_close(trained.train()._pooled(two), trained.image_pool(two))
+
+
+def test_dropout_stands_behind_the_pyramid_and_drops_single_values() -> None:
+    trained = head(dropout_ratio=0.5).train()
+    assert trained.dropout is None  # the parent's, before the classifier
+    seen: list[Tensor] = []
+    trained.merged_dropout.register_forward_hook(lambda module, args, output: seen.extend([args[0], output]))
+    trained(features())
+    before, after = seen
+    assert before.shape == (2, 8, 3, 3)
+    alive = before > 0
+    dropped = alive & (after == 0)
+    assert 0.25 < dropped.sum() / alive.sum() < 0.75
+    within = [(dropped[n, c].any() and (alive & ~dropped)[n, c].any()).item() for n in range(2) for c in range(8)]
+    assert sum(within) > 4
+
+
+def test_void_pixels_count_for_nothing() -> None:
+    trained = head(loss_decode={"type": "CrossEntropyLoss", "avg_non_ignore": True})
+    logits = torch.randn(1, 5, 24, 18)
+    (sample,) = samples(1, (24, 18), 5)
+    expected = F.cross_entropy(logits[:, :, 1:], sample.gt_sem_seg.data[:, 1:])
+    torch.testing.assert_close(trained.loss_by_feat(logits, [sample])["loss_ce"], expected)
+
+
+def test_other_arguments_of_the_parent_are_taken() -> None:
+    assert head(norm_cfg={"type": "GN", "num_groups": 1}, dilations=(1, 2))(features()).shape == (2, 5, 12, 9)
+    assert head(norm_cfg=None).train()(features(1)).shape == (1, 5, 12, 9)
+    with pytest.raises(ValueError, match="c1_in_channels=0: the decoder needs early features"):
+        head(c1_in_channels=0)
+    with pytest.raises(ValueError, match=r"dilations=\(6, 12\): must begin with 1"):
+        head(dilations=(6, 12))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_says_how_it_is_run_and_can_be_built(name: str) -> None:
+    text = (SEG / "deeplabv3plus" / name).read_text()
+    assert f"mmconfigs/seg/deeplabv3plus/{name}" in text
+    assert "Expected time: " in text
+    assert "Expected metric: " in text
+    network, suffix = name.removeprefix("deeplabv3plus_").removesuffix(".py").split("_", 1)
+    built = config(network, suffix)
+    with torch.device("meta"):
+        model = MODELS.build(built.model)
+    assert type(model.backbone).__name__.startswith("Slim") == network.startswith("sc-")
+    assert built.custom_imports["imports"] == ["backbones.adapters.openmmlab"]
+    if "30k" in suffix:
+        assert built.train_dataloader.batch_size * built.train_cfg.max_iters == 16 * 30_000
+        pretrained = Config.fromfile(SEG / "deeplabv3plus" / name, import_custom_modules=False).model.backbone.init_cfg
+        assert pretrained.type == "Pretrained"
+
+
+def draw_voc(root: Path, train: int, val: int, sbd: int = 0) -> Path:
+    """Photographs of noise with a square of class 1 to 3, and void around it, in VOC's layout; sizes differ."""
+    lists = {"train": range(train), "val": range(train, train + val), "aug": range(train + val, train + val + sbd)}
+    draws = np.random.default_rng(0)
+    for name in ("JPEGImages", "SegmentationClass", "SegmentationClassAug", "ImageSets/Segmentation"):
+        (root / name).mkdir(parents=True)
+    for kind, numbers in lists.items():
+        for i in numbers:
+            h, w = 50 + 3 * i, 70 - 5 * i
+            mask = np.zeros((h, w), np.uint8)
+            mask[8:34, 8:34], mask[10:32, 10:32] = 255, 1 + i % 3
+            image = draws.integers(0, 60, (h, w, 3)) + 60 * mask[..., None].clip(0, 3)
+            Image.fromarray(image.astype(np.uint8)).save(root / "JPEGImages" / f"{i}.jpg")
+            masks = "SegmentationClassAug" if kind == "aug" else "SegmentationClass"
+            Image.fromarray(mask).save(root / masks / f"{i}.png")
+        (root / "ImageSets/Segmentation" / f"{kind}.txt").write_text("".join(f"{i}\n" for i in numbers))
+    return root
+
+
+def test_training_images_are_those_of_voc_and_sbd_scaled_cropped_and_filled(tmp_path: Path) -> None:
+    built = config("r50-d16")
+    loader = built.train_dataloader
+    root = draw_voc(tmp_path / "voc", 3, 1, 2)
+    for part in loader.dataset.datasets:
+        part.data_root = str(root)
+    data = DATASETS.build(loader.dataset)
+    assert len(data) == 5
+    assert [sorted(np.unique(data[i]["data_samples"].gt_sem_seg.data)) for i in range(5)] == [
+        [0, 1, 255], [0, 2, 255], [0, 3, 255], [0, 2, 255], [0, 3, 255]
+    ]  # fmt: skip
+    ratios = {round(data[0]["inputs"].shape[1] / 50 * 4) for _ in range(200)}
+    assert ratios == {2, 3, 4, 5, 6, 7, 8}
+    batch = MODELS.build(built.model.data_preprocessor)(
+        {"inputs": [data[i]["inputs"] for i in range(2)], "data_samples": [data[i]["data_samples"] for i in range(2)]},
+        training=True,
+    )
+    assert batch["inputs"].shape == (2, 3, 513, 513)
+    assert (batch["inputs"][:, :, -1] == 0).all()
+    assert (batch["data_samples"][0].gt_sem_seg.data[:, -1] == 255).all()
+
+
+def test_validation_images_are_whole_and_truth_is_theirs(tmp_path: Path) -> None:
+    dataset = config("r50-d16").val_dataloader.dataset
+    dataset.data_root = str(draw_voc(tmp_path, 1, 1))
+    (item,) = DATASETS.build(dataset)
+    assert item["inputs"].shape == (3, 53, 65)
+    assert item["data_samples"].gt_sem_seg.data.shape == (1, 53, 65)
+
+
+def test_the_backbone_learns_at_a_tenth_of_the_heads_rate() -> None:
+    with torch.device("meta"):
+        built = config("mobilenet-v2-d32")
+        model = MODELS.build(built.model)
+    wrapper = build_optim_wrapper(model, built.optim_wrapper)
+    rates = {id(p): group["lr"] for group in wrapper.optimizer.param_groups for p in group["params"]}
+    assert {round(rates[id(p)], 9) for p in model.backbone.parameters()} == {0.001}
+    assert {rates[id(p)] for p in model.decode_head.parameters()} == {0.01}
+
+
+def test_mmsegs_runner_trains_and_tests_a_smoke_config(tmp_path: Path) -> None:
+    built = config("sc-mobilenet-v2-d32", "1xb4-smoke_voc-mini-129x129")
+    root = str(draw_voc(tmp_path / "voc", 3, 2))
+    for loader in (built.train_dataloader, built.val_dataloader, built.test_dataloader):
+        loader.dataset.data_root = root
+    built.work_dir = str(tmp_path / "run")
+    built.train_cfg.update(max_iters=2, val_interval=2)
+    built.default_hooks.checkpoint.interval = 2
+    built.experiment_name = "smoke"
+    runner = Runner.from_cfg(built)
+    runner.train()
+    assert (tmp_path / "run" / "iter_2.pth").is_file()
+    tested = runner.test()
+    pairs = [
+        (sample.gt_sem_seg.data.flatten(), sample.pred_sem_seg.data.flatten())
+        for batch in runner.test_dataloader
+        for sample in runner.model.eval().test_step(batch)
+    ]
+    truth, found = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+    assert len(truth) == sum((50 + 3 * i) * (70 - 5 * i) for i in (3, 4))  # images' own sizes
+    truth, found = truth[truth != 255], found[truth != 255]
+    assert tested["aAcc"] == pytest.approx(100 * (truth == found).float().mean().item(), abs=0.006)
+    classes = {*truth.tolist(), *found.tolist()}
+    ious = [((truth == c) & (found == c)).sum() / ((truth == c) | (found == c)).sum() for c in classes]
+    assert tested["mIoU"] == pytest.approx(100 * sum(ious).item() / len(ious), abs=0.006)
