@@ -7,6 +7,7 @@ Surgery after construction, not blocks of our own: the hosts ask for their own b
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -15,7 +16,7 @@ from backbones.adapters.openmmlab_weights import MobileNetV2Names, Names, transl
 from backbones.ops.channel import Reading
 from backbones.ops.learnable import Rule
 from backbones.ops.slim_conv import Arrangement, SlimConv2d
-from backbones.surgery import slim, versatile
+from backbones.surgery import SurgeryError, slim, surgery_report, versatile
 from backbones.surgery.slim_rules import recognise
 from backbones.surgery.versatile import Kind
 
@@ -53,7 +54,7 @@ class Slimmed(Pretrainable):
 
     Raises:
         ValueError: for what SlimConv has no place for: `dcn`, plugins behind the 3x3 convolution, norms other than
-            batch norms; for a ratio k or groups that do not fit.
+            batch norms; for a ratio k, or groups that do not fit in one of the blocks.
     """
 
     def __init__(
@@ -70,12 +71,13 @@ class Slimmed(Pretrainable):
     ) -> None:
         _refuse(**kwargs)
         super().__init__(*args, **kwargs)
-        frozen = _check_norms(self)
+        _check_norms(self)
         slim(
             self, k, bottom_groups=bottom_groups, se_reduction=se_reduction, se_min=se_min, arrangement=arrangement,
             third_branch=third_branch, exclude=exclude, quiet=True,
         )  # fmt: skip
-        if frozen:  # norm_cfg=dict(..., requires_grad=False)
+        _check_complete(self, exclude)
+        if not (getattr(self, "norm_cfg", None) or {}).get("requires_grad", True):
             for norm in _norms_inside(self):
                 norm.requires_grad_(False)
         _freeze_again(self)
@@ -158,16 +160,22 @@ def _refuse(dcn: Any = None, plugins: Any = None, **_: Any) -> None:
         )
 
 
-def _check_norms(network: nn.Module) -> bool:
-    """Say whether the norms that SlimConv will replace are frozen; raise unless they are batch norms."""
-    frozen = False
+def _check_norms(network: nn.Module) -> None:
+    """Raise unless the norms that SlimConv will replace are batch norms."""
     for block in network.modules():
         if (plan := recognise(block)) is not None:
             norm = block.get_submodule(plan.norm)
             if not isinstance(norm, _BatchNorm):
                 raise ValueError(f"norm_cfg: SlimConv normalises inside by BN or SyncBN, not by {type(norm).__name__}")
-            frozen = not all(parameter.requires_grad for parameter in norm.parameters())
-    return frozen
+
+
+def _check_complete(network: nn.Module, exclude: Sequence[str]) -> None:
+    """Raise if a block kept its convolution unasked: in a config nobody would notice."""
+    reasons = {change.name: change.outcome for change in surgery_report(network)[-1].left}
+    for name, block in network.named_modules():
+        plan = recognise(block)
+        if plan is not None and not any(fnmatchcase(name, pattern) for pattern in exclude):
+            raise SurgeryError(f"{name}.{plan.conv}: {reasons.get(f'{name}.{plan.conv}', 'was left as it is')}")
 
 
 def _norms_inside(network: nn.Module) -> Iterator[nn.Module]:

@@ -124,7 +124,7 @@ def test_frozen_stages_get_no_gradient_and_keep_their_statistics(build, config):
 
 @pytest.mark.parametrize("norm", ["BN", "SyncBN"])
 def test_norm_eval_reaches_the_norms_inside_the_operator(build, norm):
-    inside = [n for n in batch_norms(build(SLIM, norm_cfg={"type": norm}, norm_eval=True).train().layer1) if n]
+    inside = batch_norms(build(SLIM, norm_cfg={"type": norm}, norm_eval=True).train().layer1)
     plain = build(SLIM, norm_cfg={"type": norm}, norm_eval=False).train()
     assert len(inside) == 1 + 3 * 6  # shortcut; conv1, conv3 and four norms of a SlimConv in each block
     assert not any(module.training for module in inside)
@@ -140,6 +140,17 @@ def test_norm_cfg_is_that_of_the_norms_inside(build):
     assert {(norm.eps, norm.momentum) for norm in inside} == {(1e-3, 0.01)}
     assert not any(p.requires_grad for norm in inside for p in norm.parameters())
     assert model.layer1[0].conv2.gate[0].weight.requires_grad
+    bare = build(SLIM, norm_cfg={"type": "BN", "affine": False})
+    assert all(norm.weight is None for norm in batch_norms(bare.layer2))
+    stage_frozen = build(SLIM, frozen_stages=1)
+    assert all(p.requires_grad for p in stage_frozen.layer2.parameters())
+
+
+def test_blocks_may_be_left_as_they_are(build):
+    model = build(SLIM, exclude=["layer1.*"])
+    assert isinstance(model.layer1[0].conv2, nn.Conv2d)
+    assert isinstance(model.layer2[0].conv2, SlimConv2d)
+    assert len(model.eval()(images(1))) == 4
 
 
 @pytest.mark.parametrize("config", [SLIM, VERSATILE])
@@ -230,6 +241,11 @@ def test_parameters_are_those_of_the_named_model(build, host, config, name, left
         ({**SLIM, "norm_cfg": {"type": "GN", "num_groups": 2}}, ValueError, "BN or SyncBN, not by GroupNorm"),
         ({**SLIM, "arrangement": "flipped"}, ValueError, "arrangement='flipped'"),
         ({**SLIM, "type": "SlimResNeXt", "stage_blocks": (3, 4)}, ValueError, "stage_blocks=.3, 4.: must be"),
+        (
+            {**SLIM, "type": "SlimResNeXt", "base_channels": 32, "groups": 4, "base_width": 4, "bottom_groups": 8},
+            ValueError,
+            "layer1.0.conv2: groups=8 does not divide the 4 channels of SlimConv's bottom path",
+        ),
         ({**VERSATILE, "kind": "spacial", "s": None}, ValueError, "kind='spacial'"),
         ({**VERSATILE, "kind": "spatial"}, ValueError, "s=4: spatial versatile filters have no s"),
         ({**VERSATILE, "channel_step": 2}, TypeError, "channel_step"),
