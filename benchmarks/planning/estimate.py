@@ -56,6 +56,7 @@ class Estimator:
             return None
         images, (hardware, macs_per_second) = rule
         config = experiments.experiment(experiment.name)
+        images = config.train_dataloader.dataset.get("per_epoch") or images  # an epoch may be a part of the data
         batch = int(config.train_dataloader.batch_size)
         key = f"{self._machine} | {config.dataset.name} | batch {batch} | {config.model.name}"
         rate, why = self.cache.get(key), ""
@@ -114,7 +115,7 @@ class Estimator:
     def _macs(self, config: Any) -> int | None:
         size = "x".join(str(number) for number in config.dataset.input_size)
         try:
-            return self.counter(config.model.name, size, "conv-linear", config.dataset.num_classes).macs
+            return self.counter(config.model.name, size, "conv-linear", config.dataset.num_classes or None).macs
         except UserError:
             return None
 

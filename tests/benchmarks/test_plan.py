@@ -301,6 +301,15 @@ def test_the_rule_of_thumb_where_nothing_is_measured(tmp_path):
     assert gpu.hours < by_rule.hours / 20
 
 
+def test_an_epoch_that_is_a_part_of_the_data(tmp_path):
+    needed = Experiment("set5/proxy-64e/vdsr22", (), "", 64, (0,))
+    rate = costs.protocols()["set5/paper"].macs_per_second
+    # 41x41 pixels, 20 layers of 64 channels to 64, and 1 to 64 and back: 3 passes over 64 epochs of 2,000 patches
+    macs = 41 * 41 * 9 * (20 * 64 * 64 + 2 * 64)
+    found = estimate.Estimator(None, "cpu", tmp_path / "t.json")(needed)
+    assert found.hours == pytest.approx(3 * macs * 64 * 2_000 / rate / 3600, rel=1e-3)
+
+
 def test_a_network_that_fails_to_run_falls_back_to_the_rule(tmp_path):
     def measure(name):
         raise torch.OutOfMemoryError("out of memory: tried to allocate 80 GiB")
