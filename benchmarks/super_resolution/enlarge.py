@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.errors import UserError
+from benchmarks.precision import without_tf32
 from benchmarks.super_resolution.colour import to_rgb, to_ycbcr
 from benchmarks.super_resolution.resize import REACH, bicubic
 from benchmarks.super_resolution.tiling import automatic_tile, parts, reach
@@ -127,12 +128,8 @@ def _with_details(larger: Tensor, network: nn.Module) -> Tensor:
 
 
 def _detailed(luminance: Tensor, network: nn.Module) -> Tensor:
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False  # or convolutions in "float32" round to ten bits on recent GPUs
-    try:
+    with without_tf32():
         found: Tensor = network(luminance.float().contiguous(memory_format=torch.channels_last))
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
     if found.shape != luminance.shape:
         raise ValueError(f"the network makes {tuple(found.shape)} of {tuple(luminance.shape)}")
     if not found.isfinite().all():

@@ -8,6 +8,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from benchmarks.precision import without_tf32
 from benchmarks.training.compiling import GRAPH_MODES, Choice, chosen_mode, compile_network
 
 
@@ -76,9 +77,5 @@ class NetworkModel(BaseModel):
             return super().val_step(data)
 
     def test_step(self, data: Any) -> Any:
-        before = torch.backends.cudnn.allow_tf32
-        torch.backends.cudnn.allow_tf32 = False  # or convolutions in "float32" round to ten bits on recent GPUs
-        try:
+        with without_tf32():
             return super().test_step(data)
-        finally:
-            torch.backends.cudnn.allow_tf32 = before
