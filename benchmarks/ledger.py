@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmarks import sample_files
+from benchmarks.atomic import replacing
 from benchmarks.environment import Environment, GitState
 from benchmarks.sample_files import Sample
 
@@ -170,15 +171,10 @@ def write(result: RunResult, root: str | os.PathLike[str] | None = None, samples
     beside = sample_files.folder_of(path)
     sample_files.copy(result.samples, samples or beside, beside)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(dumps(result))
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write(dumps(result))
+        stream.flush()
+        os.fsync(stream.fileno())
     return path
 
 

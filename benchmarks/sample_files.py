@@ -7,12 +7,13 @@ move between machines as plain files, and one that is missing or altered is noti
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from benchmarks.atomic import replacing
 
 
 class Sample(BaseModel):
@@ -55,12 +56,8 @@ def problems(samples: Iterable[Sample], folder: Path) -> list[str]:
 def write(content: bytes, path: Path) -> str:
     """Write a picture atomically, with its folder; return its SHA-256."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return hashlib.sha256(content).hexdigest()
 
 

@@ -7,14 +7,15 @@ thumb is that of the reports (`benchmarks.reports.costs`), taken from a protocol
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from benchmarks import environment
+from benchmarks.atomic import replacing
 from benchmarks.errors import UserError
 from benchmarks.planning.order import Estimate, Experiment
 from benchmarks.reports import costs
@@ -148,13 +149,11 @@ class Cache:
 
     def put(self, key: str, value: float) -> None:
         """Keep a number; what another process wrote in the meantime stays."""
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        try:
+        content = json.dumps(self._read() | {key: round(value, 2)}, indent=1)
+        with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self._read() | {key: round(value, 2)}, indent=1), encoding="utf-8")
-            temporary.replace(self.path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
+            with replacing(self.path) as temporary:
+                temporary.write_text(content, encoding="utf-8")
 
     def _read(self) -> dict[str, object]:
         try:

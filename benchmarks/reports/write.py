@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.atomic import replacing
 from benchmarks.errors import UserError
 from benchmarks.published import Paper, load_paper, load_table
 from benchmarks.reports.cells import Report, build
@@ -167,10 +167,6 @@ def write_overview(output: Path, root: Path | None = None) -> list[Path]:
 
 def _replace(path: Path, text: str) -> Path:
     """Write all of ``text`` or nothing: an interrupted run leaves the old file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path

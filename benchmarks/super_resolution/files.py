@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import io
-import os
 import struct
 import zlib
 from collections import Counter
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from benchmarks.atomic import replacing
 from benchmarks.datasets.pictures import BROKEN, picture_files
 from benchmarks.errors import UserError
 
@@ -210,17 +210,12 @@ def write(path: Path, picture: Picture, force: bool = False) -> None:
     A 16-bit grey picture with alpha is written as RGB with alpha. Raises UserError if the file is there already,
     unless ``force``, or if the disk does not take it.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        content = _png(picture)
-        temporary.write_bytes(content)
-        refuse_existing(path, force)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(_png(picture))
+            refuse_existing(path, force)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def refuse_existing(path: Path, force: bool = False) -> None:

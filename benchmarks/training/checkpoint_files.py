@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.atomic import replacing
 from benchmarks.errors import UserError
 from benchmarks.training.safe_loading import load_safely
 
@@ -45,13 +46,11 @@ def save_atomically(content: dict[str, Any], path: Path) -> None:
     """
     stream = io.BytesIO()  # so that a failure to write is the file system's own error, and is told apart from torch's
     torch.save(content, stream)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             file.write(stream.getbuffer())
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
         _remember_name(path.parent)
     except OSError as error:
         size = f"{stream.getbuffer().nbytes / 1e6:.1f} MB"
@@ -59,8 +58,6 @@ def save_atomically(content: dict[str, Any], path: Path) -> None:
             f"cannot save checkpoint {path} ({size}): {error.strerror or error}; the checkpoints before it are kept, "
             f"so that the same command goes on from them once there is room"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def remove_leftovers(work_dir: str | os.PathLike[str]) -> None:
