@@ -29,15 +29,8 @@ from PIL import Image
 import backbones.adapters.openmmlab
 
 SEG = Path(__file__).parents[2] / "mmconfigs" / "seg"
-CONFIGS = sorted(path.name for path in (SEG / "deeplabv3plus").glob("*.py"))
-COUNTED = {  # what a config's name says of its network -> the catalogue's name of it
-    "r50-d16": "deeplabv3plus_resnet50",
-    "r101-d16": "deeplabv3plus_resnet101",
-    "mobilenet-v2-d32": "deeplabv3plus_mobilenet_v2",
-    "sc-r50-d16": "deeplabv3plus_sc_resnet50",
-    "sc-r101-d16": "deeplabv3plus_sc_resnet101",
-    "sc-mobilenet-v2-d32": "deeplabv3plus_sc_mobilenet_v2_k8_3",
-}
+CONFIGS = sorted(str(path.relative_to(SEG).with_suffix("")) for path in SEG.glob("voc*/*/*.py"))
+COUNTED = [name for name in backbones.list_models() if name.startswith("deeplabv3plus_")]
 
 
 @pytest.fixture(autouse=True)
@@ -51,9 +44,9 @@ def _mmseg_scope() -> Iterator[None]:
     DefaultScope._instance_dict.update(before)
 
 
-def config(network: str, suffix: str = "1xb16-30k_voc12aug-513x513") -> Config:
+def config(network: str, protocol: str = "voc12aug/paper_30k") -> Config:
     """A config of ours that starts from random weights."""
-    found = Config.fromfile(SEG / "deeplabv3plus" / f"deeplabv3plus_{network}_{suffix}.py", import_custom_modules=False)
+    found = Config.fromfile(SEG / protocol / f"{network}.py", import_custom_modules=False)
     found.model.backbone.init_cfg = None
     return found
 
@@ -100,14 +93,14 @@ def disturb(network: nn.Module) -> None:
 @pytest.mark.parametrize("network", COUNTED)
 def test_what_is_trained_has_the_parameters_that_are_counted(network: str) -> None:
     with torch.device("meta"):
-        trained, counted = MODELS.build(config(network).model), backbones.create_model(COUNTED[network])
+        trained, counted = MODELS.build(config(network).model), backbones.create_model(network)
     ours, theirs = ([tuple(p.shape) for p in model.parameters()] for model in (trained, counted))
     assert sorted(ours) == sorted(theirs)
 
 
-@pytest.mark.parametrize("network", ["sc-r50-d16", "mobilenet-v2-d32"])
+@pytest.mark.parametrize("network", ["deeplabv3plus_sc_resnet50", "deeplabv3plus_mobilenet_v2"])
 def test_what_is_trained_computes_what_is_counted(network: str) -> None:
-    counted = backbones.create_model(COUNTED[network]).eval()
+    counted = backbones.create_model(network).eval()
     disturb(counted)
     trained = MODELS.build(config(network).model).eval()
     copy(nn.ModuleList([counted.early, counted.late]), trained.backbone)
@@ -145,7 +138,7 @@ def test_one_image_trains_and_leaves_the_image_poolings_statistics(images: int, 
 
 @pytest.mark.parametrize("images", [1, 2])
 def test_a_whole_network_trains(images: int) -> None:
-    trained = MODELS.build(config("sc-mobilenet-v2-d32").model).train()
+    trained = MODELS.build(config("deeplabv3plus_sc_mobilenet_v2_k8_3").model).train()
     losses = trained.loss(torch.randn(images, 3, 65, 65), samples(images, (65, 65), 21))
     losses["decode.loss_ce"].backward()
     missing = [name for name, p in trained.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
@@ -196,19 +189,21 @@ def test_other_arguments_of_the_parent_are_taken() -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_says_how_it_is_run_and_can_be_built(name: str) -> None:
-    text = (SEG / "deeplabv3plus" / name).read_text()
-    assert f"mmconfigs/seg/deeplabv3plus/{name}" in text
+    text = (SEG / f"{name}.py").read_text()
+    assert f"slimbench train {name.replace('paper_30k', 'paper-30k')}\n" in text
+    assert f"mmconfigs/seg/{name}.py`" in text
     assert "Expected time: " in text
     assert "Expected metric: " in text
-    network, suffix = name.removeprefix("deeplabv3plus_").removesuffix(".py").split("_", 1)
-    built = config(network, suffix)
+    data, protocol, network = name.split("/")
+    built = config(network, f"{data}/{protocol}")
     with torch.device("meta"):
         model = MODELS.build(built.model)
-    assert type(model.backbone).__name__.startswith("Slim") == network.startswith("sc-")
+    assert type(model.backbone).__name__.startswith("Slim") == ("_sc_" in network)
     assert built.custom_imports["imports"] == ["backbones.adapters.openmmlab"]
-    if "30k" in suffix:
+    assert (built.dataset.name, built.protocol.name) == (data, protocol.replace("_", "-"))
+    if protocol == "paper_30k":
         assert built.train_dataloader.batch_size * built.train_cfg.max_iters == 16 * 30_000
-        pretrained = Config.fromfile(SEG / "deeplabv3plus" / name, import_custom_modules=False).model.backbone.init_cfg
+        pretrained = Config.fromfile(SEG / f"{name}.py", import_custom_modules=False).model.backbone.init_cfg
         assert pretrained.type == "Pretrained"
 
 
@@ -232,7 +227,7 @@ def draw_voc(root: Path, train: int, val: int, sbd: int = 0) -> Path:
 
 
 def test_training_images_are_those_of_voc_and_sbd_scaled_cropped_and_filled(tmp_path: Path) -> None:
-    built = config("r50-d16")
+    built = config("deeplabv3plus_resnet50")
     loader = built.train_dataloader
     root = draw_voc(tmp_path / "voc", 3, 1, 2)
     for part in loader.dataset.datasets:
@@ -254,7 +249,7 @@ def test_training_images_are_those_of_voc_and_sbd_scaled_cropped_and_filled(tmp_
 
 
 def test_validation_images_are_whole_and_truth_is_theirs(tmp_path: Path) -> None:
-    dataset = config("r50-d16").val_dataloader.dataset
+    dataset = config("deeplabv3plus_resnet50").val_dataloader.dataset
     dataset.data_root = str(draw_voc(tmp_path, 1, 1))
     (item,) = DATASETS.build(dataset)
     assert item["inputs"].shape == (3, 53, 65)
@@ -263,7 +258,7 @@ def test_validation_images_are_whole_and_truth_is_theirs(tmp_path: Path) -> None
 
 def test_the_backbone_learns_at_a_tenth_of_the_heads_rate() -> None:
     with torch.device("meta"):
-        built = config("mobilenet-v2-d32")
+        built = config("deeplabv3plus_mobilenet_v2")
         model = MODELS.build(built.model)
     wrapper = build_optim_wrapper(model, built.optim_wrapper)
     rates = {id(p): group["lr"] for group in wrapper.optimizer.param_groups for p in group["params"]}
@@ -272,7 +267,7 @@ def test_the_backbone_learns_at_a_tenth_of_the_heads_rate() -> None:
 
 
 def test_mmsegs_runner_trains_and_tests_a_smoke_config(tmp_path: Path) -> None:
-    built = config("sc-mobilenet-v2-d32", "1xb4-smoke_voc-mini-129x129")
+    built = config("deeplabv3plus_sc_mobilenet_v2_k8_3", "voc-mini/smoke")
     root = str(draw_voc(tmp_path / "voc", 3, 2))
     for loader in (built.train_dataloader, built.val_dataloader, built.test_dataloader):
         loader.dataset.data_root = root

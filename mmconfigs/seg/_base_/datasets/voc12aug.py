@@ -1,17 +1,20 @@
 """PASCAL VOC 2012 with SBD: 10,582 training images (1,464 with VOC's masks, 9,118 with SBD's), 1,449 to validate on.
 
-SBD's masks and the list `aug.txt` are made by MMSegmentation's tools/dataset_converters/voc_aug.py:
+In the folder `data` or the one that the environment variable SLIMBENCH_DATA names; SBD's masks and the list `aug.txt`
+are made by `slimbench data prepare voc12aug` or by MMSegmentation's tools/dataset_converters/voc_aug.py:
 
-    data/VOCdevkit/VOC2012/JPEGImages/*.jpg
-    data/VOCdevkit/VOC2012/SegmentationClass/*.png         VOC's masks
-    data/VOCdevkit/VOC2012/SegmentationClassAug/*.png      SBD's
-    data/VOCdevkit/VOC2012/ImageSets/Segmentation/{train,aug,val}.txt
+    VOCdevkit/VOC2012/JPEGImages/*.jpg
+    VOCdevkit/VOC2012/SegmentationClass/*.png         VOC's masks
+    VOCdevkit/VOC2012/SegmentationClassAug/*.png      SBD's
+    VOCdevkit/VOC2012/ImageSets/Segmentation/{train,aug,val}.txt
 
 Images are scaled by one of 0.5, 0.75, ..., 2, cropped to 513x513 at random, filled with the mean colour where they are
 smaller, and flipped; tested whole, at their own size.
 """
 
-data_root = "data/VOCdevkit/VOC2012"
+dataset = dict(name="voc12aug", input_size=(3, 513, 513), num_classes=21)
+data_folder = "{{$SLIMBENCH_DATA:data}}"
+data_root = data_folder + "/VOCdevkit/VOC2012"
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),

@@ -1,10 +1,11 @@
 """A VOC 2012 of few images, whole images at 129 pixels on the long side: shows that the path works, measures nothing.
 
-Any folder of VOC's layout will do: `--cfg-options data_root=...` does not reach the loaders, so name it in each,
-`train_dataloader.dataset.data_root=... val_dataloader.dataset.data_root=... test_dataloader.dataset.data_root=...`.
+Any folder that holds VOCdevkit/VOC2012 will do: `data`, or the one that the environment variable SLIMBENCH_DATA names.
 """
 
-data_root = "data/VOCdevkit/VOC2012"
+dataset = dict(name="voc-mini", input_size=(3, 129, 129), num_classes=21)
+data_folder = "{{$SLIMBENCH_DATA:data}}"
+data_root = data_folder + "/VOCdevkit/VOC2012"
 scale = (129, 129)
 train_dataloader = dict(
     batch_size=4,

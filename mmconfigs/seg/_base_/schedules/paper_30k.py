@@ -3,6 +3,13 @@
 SlimConv prints nothing of this but the framework, DeepLabv3+; momentum 0.9 and weight decay 1e-4 are assumed, too.
 """
 
+protocol = dict(
+    name="paper-30k",
+    proxy=False,
+    epochs=45,  # 662 iterations each
+    description="SGD, batch 16, 30,000 iterations, crops of 513x513, learning rate 0.01 (0.001 for the backbone) with a "
+    "polynomial decay, ImageNet weights to start from; the paper prints none",
+)
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="SGD", lr=0.01, momentum=0.9, weight_decay=1e-4),

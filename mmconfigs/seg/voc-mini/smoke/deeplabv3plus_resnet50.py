@@ -1,15 +1,16 @@
 """Twenty iterations of DeepLabv3+ with ResNet-50 on a few small images: shows that the path works, measures nothing.
 
-Command:          python TOOLS/train.py mmconfigs/seg/deeplabv3plus/deeplabv3plus_r50-d16_1xb4-smoke_voc-mini-129x129.py
+Command:          slimbench train voc-mini/smoke/deeplabv3plus_resnet50
+                  or `python TOOLS/train.py mmconfigs/seg/voc-mini/smoke/deeplabv3plus_resnet50.py`
 Expected time:    a minute and a half on two CPU cores
 Expected metric:  none
 """
 
 _base_ = [
-    "../_base_/models/deeplabv3plus_r50-d16.py",
-    "../_base_/datasets/voc_mini.py",
-    "../_base_/schedules/smoke.py",
-    "../_base_/default_runtime.py",
+    "../../_base_/models/deeplabv3plus_resnet50.py",
+    "../../_base_/datasets/voc_mini.py",
+    "../../_base_/schedules/smoke.py",
+    "../../_base_/default_runtime.py",
 ]
 
 model = dict(data_preprocessor=dict(size=(129, 129)))

@@ -1,6 +1,6 @@
 """The same head on MobileNetV2 as it classifies: output stride 32, no dilation, without its last 1x1 convolution."""
 
-_base_ = ["./deeplabv3plus_r50-d16.py"]
+_base_ = ["./deeplabv3plus_resnet50.py"]
 
 model = dict(
     backbone=dict(

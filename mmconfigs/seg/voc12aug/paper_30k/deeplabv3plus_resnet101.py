@@ -3,7 +3,8 @@
 Starts from torchvision's ImageNet weights. For those that mmconfigs/cls trained: `--cfg-options
 model.backbone.init_cfg.checkpoint=FILE model.backbone.init_cfg.prefix=network.`
 
-Command:          python TOOLS/train.py mmconfigs/seg/deeplabv3plus/deeplabv3plus_r101-d16_1xb16-30k_voc12aug-513x513.py
+Command:          slimbench train voc12aug/paper-30k/deeplabv3plus_resnet101
+                  or `python TOOLS/train.py mmconfigs/seg/voc12aug/paper_30k/deeplabv3plus_resnet101.py`
                   (TOOLS: mmseg/.mim/tools where MMSegmentation is installed; over 4 GPUs `torchrun --nproc_per_node 4
                   TOOLS/train.py CONFIG --launcher pytorch --cfg-options train_dataloader.batch_size=4`)
 Expected time:    1.7 hours on one H100 (estimated from its operations, not measured)
@@ -11,10 +12,10 @@ Expected metric:  mIoU on the 1,449 validation images; SlimConv, Table VII: 77.8
 """
 
 _base_ = [
-    "../_base_/models/deeplabv3plus_r50-d16.py",
-    "../_base_/datasets/voc12aug.py",
-    "../_base_/schedules/paper_30k.py",
-    "../_base_/default_runtime.py",
+    "../../_base_/models/deeplabv3plus_resnet50.py",
+    "../../_base_/datasets/voc12aug.py",
+    "../../_base_/schedules/paper_30k.py",
+    "../../_base_/default_runtime.py",
 ]
 
 model = dict(backbone=dict(depth=101, init_cfg=dict(type="Pretrained", checkpoint="torchvision://resnet101")))

@@ -2,7 +2,8 @@
 
 Starts from MMPretrain's ImageNet weights.
 
-Command:          python TOOLS/train.py mmconfigs/seg/deeplabv3plus/deeplabv3plus_mobilenet-v2-d32_1xb16-30k_voc12aug-513x513.py
+Command:          slimbench train voc12aug/paper-30k/deeplabv3plus_mobilenet_v2
+                  or `python TOOLS/train.py mmconfigs/seg/voc12aug/paper_30k/deeplabv3plus_mobilenet_v2.py`
                   (TOOLS: mmseg/.mim/tools where MMSegmentation is installed; over 4 GPUs `torchrun --nproc_per_node 4
                   TOOLS/train.py CONFIG --launcher pytorch --cfg-options train_dataloader.batch_size=4`)
 Expected time:    20 minutes on one H100 (estimated from its operations, not measured)
@@ -10,10 +11,10 @@ Expected metric:  mIoU on the 1,449 validation images; SlimConv, Table VII: 69.3
 """
 
 _base_ = [
-    "../_base_/models/deeplabv3plus_mobilenet-v2-d32.py",
-    "../_base_/datasets/voc12aug.py",
-    "../_base_/schedules/paper_30k.py",
-    "../_base_/default_runtime.py",
+    "../../_base_/models/deeplabv3plus_mobilenet_v2.py",
+    "../../_base_/datasets/voc12aug.py",
+    "../../_base_/schedules/paper_30k.py",
+    "../../_base_/default_runtime.py",
 ]
 
 model = dict(backbone=dict(init_cfg=dict(type="Pretrained", checkpoint="mmcls://mobilenet_v2")))

@@ -4,7 +4,8 @@ Starts from ImageNet weights of Sc-ResNet-101, those that mmconfigs/cls trained 
 put the file (or a link to it) where `init_cfg` says, or name another by `--cfg-options
 model.backbone.init_cfg.checkpoint=FILE`.
 
-Command:          python TOOLS/train.py mmconfigs/seg/deeplabv3plus/deeplabv3plus_sc-r101-d16_1xb16-30k_voc12aug-513x513.py
+Command:          slimbench train voc12aug/paper-30k/deeplabv3plus_sc_resnet101
+                  or `python TOOLS/train.py mmconfigs/seg/voc12aug/paper_30k/deeplabv3plus_sc_resnet101.py`
                   (TOOLS: mmseg/.mim/tools where MMSegmentation is installed; over 4 GPUs `torchrun --nproc_per_node 4
                   TOOLS/train.py CONFIG --launcher pytorch --cfg-options train_dataloader.batch_size=4`)
 Expected time:    1.2 hours on one H100 (estimated from its operations, not measured)
@@ -12,10 +13,10 @@ Expected metric:  mIoU on the 1,449 validation images; SlimConv, Table VII: 78.5
 """
 
 _base_ = [
-    "../_base_/models/deeplabv3plus_r50-d16.py",
-    "../_base_/datasets/voc12aug.py",
-    "../_base_/schedules/paper_30k.py",
-    "../_base_/default_runtime.py",
+    "../../_base_/models/deeplabv3plus_resnet50.py",
+    "../../_base_/datasets/voc12aug.py",
+    "../../_base_/schedules/paper_30k.py",
+    "../../_base_/default_runtime.py",
 ]
 
 checkpoint = "checkpoints/sc_resnet101.pth"

@@ -1,15 +1,16 @@
 """Twenty iterations of DeepLabv3+ with Sc-MobileNetV2 on a few small images: shows that the path works, measures nothing.
 
-Command:          python TOOLS/train.py mmconfigs/seg/deeplabv3plus/deeplabv3plus_sc-mobilenet-v2-d32_1xb4-smoke_voc-mini-129x129.py
+Command:          slimbench train voc-mini/smoke/deeplabv3plus_sc_mobilenet_v2_k8_3
+                  or `python TOOLS/train.py mmconfigs/seg/voc-mini/smoke/deeplabv3plus_sc_mobilenet_v2_k8_3.py`
 Expected time:    half a minute on two CPU cores
 Expected metric:  none
 """
 
 _base_ = [
-    "../_base_/models/deeplabv3plus_mobilenet-v2-d32.py",
-    "../_base_/datasets/voc_mini.py",
-    "../_base_/schedules/smoke.py",
-    "../_base_/default_runtime.py",
+    "../../_base_/models/deeplabv3plus_mobilenet_v2.py",
+    "../../_base_/datasets/voc_mini.py",
+    "../../_base_/schedules/smoke.py",
+    "../../_base_/default_runtime.py",
 ]
 
 model = dict(backbone=dict(type="SlimMobileNetV2"), data_preprocessor=dict(size=(129, 129)))

@@ -1,0 +1,17 @@
+"""Twenty iterations of DeepLabv3+ with MobileNetV2 on a few small images: shows that the path works, measures nothing.
+
+Command:          slimbench train voc-mini/smoke/deeplabv3plus_mobilenet_v2
+                  or `python TOOLS/train.py mmconfigs/seg/voc-mini/smoke/deeplabv3plus_mobilenet_v2.py`
+Expected time:    half a minute on two CPU cores
+Expected metric:  none
+"""
+
+_base_ = [
+    "../../_base_/models/deeplabv3plus_mobilenet_v2.py",
+    "../../_base_/datasets/voc_mini.py",
+    "../../_base_/schedules/smoke.py",
+    "../../_base_/default_runtime.py",
+]
+
+model = dict(data_preprocessor=dict(size=(129, 129)))
+default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=20))
