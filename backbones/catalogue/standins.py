@@ -9,7 +9,8 @@ from torch import nn
 import backbones.catalogue.slimconv_imagenet
 import backbones.catalogue.versatile_imagenet  # noqa: F401  (what they are made of)
 from backbones.catalogue.registry import Builder, ModelSpec, Paper, add, create_model, model_spec
-from backbones.nets.counting_standins import Backbone, DeepLabV3Plus, FasterRCNNC4
+from backbones.nets.counting_detectors import FasterRCNNC4, FasterRCNNFPN
+from backbones.nets.counting_standins import Backbone, DeepLabV3Plus
 
 Size = tuple[int, int, int]
 
@@ -33,6 +34,10 @@ def _faster_rcnn(backbone: str, anchors: int, num_classes: int = 21) -> nn.Modul
     return FasterRCNNC4(create_model(backbone), anchors, num_classes)
 
 
+def _faster_rcnn_fpn(backbone: str, num_classes: int = 81) -> nn.Module:
+    return FasterRCNNFPN(create_model(backbone), num_classes=num_classes)
+
+
 def _backbone(resnet: str) -> nn.Module:
     return Backbone(create_model(resnet))
 
@@ -54,7 +59,16 @@ for _data, _anchors, _size, _classes in (("voc", 9, (3, 600, 850), 21), ("coco",
         _part = partial(_faster_rcnn, _net, _anchors)
         _add(f"faster_rcnn_c4_{_net}_{_data}", "slimconv", _net, _part, _base, _size, _classes)
 
-# Versatile Filters, Table 10: the backbone only, the short side at 600.
+# Versatile Filters, Table 10, the short side at 600: its columns are those of the backbone only.
+_SHORT_600: Size = (3, 600, 1000)
 for _net in ("resnet50", "s_versatile_resnet50", "separate_l_versatile_resnet50_s4"):
     _base = "" if _net == "resnet50" else "backbone_resnet50"
-    _add(f"backbone_{_net}", "versatile", _net, partial(_backbone, _net), _base, (3, 600, 1000), 0)
+    _add(f"backbone_{_net}", "versatile", _net, partial(_backbone, _net), _base, _SHORT_600, 0)
+
+# The whole detectors of that table, with the fourth stage as their head and, as is common today, with a feature
+# pyramid; and SlimConv in their place, which neither paper prints.
+for _net in ("resnet50", "sc_resnet50", "s_versatile_resnet50", "separate_l_versatile_resnet50_s4"):
+    _paper: Paper = "slimconv" if _net == "sc_resnet50" else "versatile"
+    for _kind, _build in (("c4", partial(_faster_rcnn, anchors=12)), ("fpn", _faster_rcnn_fpn)):
+        _base = "" if _net == "resnet50" else f"faster_rcnn_{_kind}_resnet50_coco"
+        _add(f"faster_rcnn_{_kind}_{_net}_coco", _paper, _net, partial(_build, _net), _base, _SHORT_600, 81)

@@ -2,16 +2,33 @@
 
 The parameters and operations of SlimConv's Tables VII to IX are those of whole networks. These modules hold exactly
 the layers that were counted and run them on the right shapes; they have no losses, no proposals and no
-post-processing, and what they predict means nothing.
+post-processing, and what they predict means nothing. Their parts are called as OpenMMLab calls them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+class WholeNetwork(nn.Module):
+    """A network that tells what it is made of when it is counted.
+
+    Attributes:
+        counted_parts: name of a part -> the modules that it consists of; in the order in which they are shown.
+        proposals: regions of an image that the second stage classifies, where there is one.
+    """
+
+    counted_parts: Mapping[str, tuple[str, ...]] = {}
+    proposals: int | None = None
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return, in a line each, what a reader of the counts must know: regions, and what is not counted."""
+        return ()
 
 
 def resnet_stages(resnet: Any) -> tuple[nn.Sequential, nn.Module, nn.Module, nn.Module, nn.Module]:
@@ -32,7 +49,7 @@ class Backbone(nn.Module):
         return features
 
 
-class DeepLabV3Plus(nn.Module):
+class DeepLabV3Plus(WholeNetwork):
     """For counting only: DeepLabv3+ with the head of SlimConv's Table VII, which is not OpenMMLab's.
 
     ``(N, 3, H, W) -> (N, num_classes, H, W)``. Atrous pyramid of 256 channels with dilations 6, 12, 18 on the last
@@ -43,6 +60,12 @@ class DeepLabV3Plus(nn.Module):
         late: what follows in the backbone.
         channels: of the two.
     """
+
+    counted_parts: Mapping[str, tuple[str, ...]] = {
+        "backbone": ("early", "late"),
+        "decode_head.pyramid": ("pyramid", "image", "merge"),
+        "decode_head.decoder": ("project", "classifier"),
+    }
 
     def __init__(self, early: nn.Module, late: nn.Module, channels: tuple[int, int], num_classes: int = 21) -> None:
         super().__init__()
@@ -75,38 +98,6 @@ class DeepLabV3Plus(nn.Module):
         merged = self.merge(torch.cat([*(branch(late) for branch in self.pyramid), pooled], 1))
         logits = self.classifier(torch.cat([self.project(early), _resize(merged, early)], 1))
         return _resize(logits, x)
-
-
-class FasterRCNNC4(nn.Module):
-    """For counting only: Faster R-CNN whose head is the fourth stage of the ResNet (SlimConv, Tables VIII and IX).
-
-    ``(N, 3, H, W)`` -> objectness ``(N, 2A, h, w)`` and boxes ``(N, 4A, h, w)`` of the A anchors at stride 16;
-    scores ``(N * rois, num_classes)`` and boxes ``(N * rois, 4 * num_classes)`` of the second stage. Its regions are
-    not proposed: each of the ``rois`` regions is the whole image pooled to 7x7, which costs the same.
-
-    Args:
-        resnet: with torchvision's names.
-        anchors: A, 9 for VOC and 12 for COCO.
-        num_classes: background included, 21 and 81.
-        rois: regions an image in the second stage.
-    """
-
-    def __init__(self, resnet: nn.Module, anchors: int = 9, num_classes: int = 21, rois: int = 300) -> None:
-        super().__init__()
-        self.stem, self.layer1, self.layer2, self.layer3, self.shared_head = resnet_stages(resnet)
-        self.rpn_conv = nn.Conv2d(1024, 512, 3, padding=1)
-        self.rpn_score = nn.Conv2d(512, 2 * anchors, 1)
-        self.rpn_box = nn.Conv2d(512, 4 * anchors, 1)
-        self.score = nn.Linear(2048, num_classes)
-        self.box = nn.Linear(2048, 4 * num_classes)
-        self.rois = rois
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        c4 = self.layer3(self.layer2(self.layer1(self.stem(x))))
-        proposals = F.relu(self.rpn_conv(c4))  # a function, as in the counted code: the convention sees it not
-        regions = F.adaptive_max_pool2d(c4, 7).repeat_interleave(self.rois, 0)
-        features = self.shared_head(regions).mean((2, 3))
-        return self.rpn_score(proposals), self.rpn_box(proposals), self.score(features), self.box(features)
 
 
 def _conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1) -> nn.Sequential:

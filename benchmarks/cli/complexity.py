@@ -22,17 +22,22 @@ def command(
         str,
         typer.Option(help="conv-linear, ptflops-2018, spconv-2020 or conv-linear-primary-masks (docs/counting.md)."),
     ] = "conv-linear",
+    proposals: Annotated[
+        int | None,
+        typer.Option(help="Regions in the second stage of a two-stage detector; default: the detector's own.", min=1),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     layers: Annotated[bool, typer.Option("--layers", help="Show every layer that stores or costs.")] = False,
 ) -> None:
     """Count parameters, MACs, MUL, ADD and storage of MODEL for one image.
 
-    The network exists on the meta device only. With --layers, --json prints one more key, "layers".
+    The network exists on the meta device only. Detectors and segmentors are shown in parts: backbone, neck, heads.
+    With --layers, --json prints one more key, "layers".
     """
     from benchmarks.complexity import count, parse_input
 
     size = None if input_size is None else parse_input(input_size)
-    cost = count(model, size, convention)
+    cost = count(model, size, convention, proposals=proposals)
     if as_json:
         import json
 
@@ -42,6 +47,8 @@ def command(
 
     if layers:
         print_table(_layer_table(cost))
+    if cost.parts:
+        print_table(_part_table(cost))
     print_table(_totals(cost))
 
 
@@ -66,6 +73,19 @@ def _totals(cost: Complexity) -> Table:
         ("storage (bytes)", cost.weight_bytes),
     ):
         table.add_row(title, f"{value:,}")
+    return table
+
+
+def _part_table(cost: Complexity) -> Table:
+    from rich.table import Table
+
+    table = Table(caption="\n".join(cost.remarks), caption_justify="left")
+    table.add_column("part", no_wrap=True)
+    for title in ("parameters", "MACs", "of all", "MUL", "ADD"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for part in cost.parts:
+        share = f"{100 * part.macs / cost.macs:.1f} %"
+        table.add_row(part.name, f"{part.params:,}", f"{part.macs:,}", share, f"{part.mul:,}", f"{part.add:,}")
     return table
 
 

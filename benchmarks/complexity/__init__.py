@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from benchmarks.complexity.conventions import CONVENTIONS, DEFAULT_CONVENTION
 from benchmarks.complexity.counting import count
+from benchmarks.complexity.parts import Part
 from benchmarks.complexity.records import Complexity, LayerCost, format_input, parse_input
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "DEFAULT_CONVENTION",
     "Complexity",
     "LayerCost",
+    "Part",
     "count",
     "format_input",
     "parse_input",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 import backbones
+from backbones.nets.counting_standins import WholeNetwork
 from backbones.ops import VersatileConv2d
 from benchmarks.complexity import closed_forms
 from benchmarks.complexity.conventions import (
@@ -23,6 +25,7 @@ from benchmarks.complexity.conventions import (
     elements,
     reading_of,
 )
+from benchmarks.complexity.parts import split
 from benchmarks.complexity.records import Complexity, InputSize, LayerCost, check_input, format_input
 from benchmarks.complexity.trace import Trace, trace
 from benchmarks.errors import UserError
@@ -35,6 +38,7 @@ def count(
     *,
     name: str | None = None,
     num_classes: int | None = None,
+    proposals: int | None = None,
 ) -> Complexity:
     """Count parameters, MACs, MUL, ADD and storage for one image, on the meta device.
 
@@ -45,31 +49,41 @@ def count(
         convention: a name of :data:`CONVENTIONS`.
         name: what to call a network that was passed as a module; by default its class.
         num_classes: number of classes of a named model, by default its own.
+        proposals: regions of the image in the second stage of a two-stage detector, by default its own number.
 
     Raises:
         UserError: an unknown model or convention, an input size that is none, a forward pass that fails,
-            or a network that multiplies outside of convolution and linear layers: such products belong to
-            no convention, and leaving them out silently would be a miscount.
+            proposals for a network without a second stage, or a network that multiplies outside of
+            convolution and linear layers: such products belong to no convention, and leaving them out
+            silently would be a miscount.
     """
     check_convention(convention)
     label = name or (model if isinstance(model, str) else type(model).__name__)
     if isinstance(model, str):
-        run, size = _run_named(model, num_classes, None if input_size is None else check_input(input_size))
+        asked = None if input_size is None else check_input(input_size)
+        run, size = _run_named(model, num_classes, asked, proposals)
     elif num_classes is not None:
         raise UserError("num_classes is for named models; this network brings its own classifier")
     else:
         size = check_input((3, 224, 224) if input_size is None else input_size)
-        run = _run(_meta_copy(model, label), size, label)
+        run = _run(_propose(_meta_copy(model, label), proposals, label), size, label)
     layers = _layers(*run, convention)
     _check(label, *run, layers)
-    return Complexity.of_layers(label, size, convention, tuple(cost for cost, _ in layers))
+    cost = Complexity.of_layers(label, size, convention, tuple(cost for cost, _ in layers))
+    network = run[0]
+    if not isinstance(network, WholeNetwork):
+        return cost
+    parts = split(cost.layers, network.counted_parts)
+    return dataclasses.replace(cost, parts=parts, proposals=network.proposals, remarks=network.remarks())
 
 
 Run = tuple[nn.Module, Trace]
 
 
 @lru_cache(maxsize=256)  # the conventions and the tables share runs; a network without weights is small
-def _run_named(name: str, num_classes: int | None, size: InputSize | None) -> tuple[Run, InputSize]:
+def _run_named(
+    name: str, num_classes: int | None, size: InputSize | None, proposals: int | None
+) -> tuple[Run, InputSize]:
     kwargs: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
     try:
         spec = backbones.model_spec(name)
@@ -77,7 +91,18 @@ def _run_named(name: str, num_classes: int | None, size: InputSize | None) -> tu
     except backbones.UnknownModelError as error:
         raise UserError(str(error)) from error
     size = check_input(spec.input_size) if size is None else size
-    return _run(network, size, name), size
+    return _run(_propose(network, proposals, name), size, name), size
+
+
+def _propose(network: nn.Module, proposals: int | None, label: str) -> nn.Module:
+    """Let the second stage of ``network`` run on this many regions; None leaves its own number."""
+    if proposals is not None:
+        if not isinstance(network, WholeNetwork) or network.proposals is None:
+            raise UserError(f"model {label!r} has no second stage that proposals={proposals} could be for")
+        if proposals < 1:
+            raise UserError(f"proposals={proposals} is not a whole number above zero")
+        network.proposals = proposals
+    return network
 
 
 def _build(name: str, **kwargs: Any) -> nn.Module:

@@ -7,9 +7,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmarks.complexity.parts import Part
 
 Shape = tuple[int, ...]
 InputSize = tuple[int, int, int]
@@ -66,7 +69,9 @@ class Complexity:
     """The cost of one network for one image; docs/counting.md defines each number.
 
     ``params`` (32-bit values), ``mul`` and ``add`` are rounded up to whole numbers once, for the whole
-    network; ``weight_bytes`` is the number of bits rounded up to bytes.
+    network; ``weight_bytes`` is the number of bits rounded up to bytes. A whole detector or segmentor has ``parts``
+    (backbone, neck, heads), which sum to the totals, a two-stage detector also ``proposals``, the regions of an image
+    that its second stage was counted for. ``remarks`` are lines for a reader of these numbers.
     """
 
     model: str
@@ -78,6 +83,9 @@ class Complexity:
     add: int
     weight_bytes: int
     layers: tuple[LayerCost, ...] = field(repr=False, compare=False, default=())
+    parts: tuple[Part, ...] = field(repr=False, compare=False, default=())
+    proposals: int | None = None
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def of_layers(cls, model: str, input_size: InputSize, convention: str, layers: tuple[LayerCost, ...]) -> Complexity:
@@ -96,7 +104,10 @@ class Complexity:
         )
 
     def to_json_dict(self, *, layers: bool = False) -> dict[str, Any]:
-        """Return the eight totals, and with ``layers=True`` also the list of layers."""
+        """Return the eight totals, and with ``layers=True`` also the list of layers.
+
+        A network in parts has these, too, with ``proposals`` (null without a second stage) and ``remarks``.
+        """
         totals: dict[str, Any] = {
             "model": self.model,
             "input": self.input,
@@ -107,6 +118,10 @@ class Complexity:
             "add": self.add,
             "weight_bytes": self.weight_bytes,
         }
+        if self.parts:
+            totals["parts"] = [part.to_json_dict() for part in self.parts]
+            totals["proposals"] = self.proposals
+            totals["remarks"] = list(self.remarks)
         if layers:
             totals["layers"] = [layer.to_json_dict() for layer in self.layers]
         return totals

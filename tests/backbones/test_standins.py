@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import backbones
-from backbones.nets import counting_standins
+from backbones.nets import counting_detectors, counting_standins
 from benchmarks.complexity import count
 from benchmarks.digits import agrees, at_scale
 
@@ -29,6 +29,12 @@ DETECTORS = {
     "faster_rcnn_c4_resnet101_coco": ("45.86", 153.59),
     "faster_rcnn_c4_sc_resnet101_coco": ("30.03", 101.36),  # printed 30.04; ours is 30.0346
 }
+# Whole detectors that Table 10 of Versatile Filters is about: its columns are those of the backbone.
+WHOLE = [
+    f"faster_rcnn_{kind}_{net}_coco"
+    for kind in ("c4", "fpn")
+    for net in ("resnet50", "sc_resnet50", "s_versatile_resnet50", "separate_l_versatile_resnet50_s4")
+]
 SMALL = ("deeplabv3plus_sc_mobilenet_v2_k8_3", "backbone_s_versatile_resnet50")
 
 
@@ -65,6 +71,40 @@ def test_shapes_of_a_detector() -> None:
     assert [tuple(o.shape) for o in outputs] == [(2, 24, 13, 4), (2, 48, 13, 4), (600, 81), (600, 324)]
 
 
+def test_shapes_of_a_detector_with_a_feature_pyramid() -> None:
+    model = contracts.build("faster_rcnn_fpn_sc_resnet50_coco", "meta", num_classes=81).eval()
+    model.proposals = 40
+    scores, boxes, classes, places = model(torch.empty(2, 3, 203, 61, device="meta"))
+    levels = [(51, 16), (26, 8), (13, 4), (7, 2), (4, 1)]
+    assert [tuple(x.shape) for x in scores] == [(2, 3, *level) for level in levels]
+    assert [tuple(x.shape) for x in boxes] == [(2, 12, *level) for level in levels]
+    assert (classes.shape, places.shape) == ((80, 81), (80, 320))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_detectors_hold_the_backbone_of_table_10(name: str) -> None:
+    cost = count(name)
+    assert cost.input == "3x600x1000"
+    parts = {part.name: part for part in cost.parts}
+    net = name.removeprefix("faster_rcnn_").removesuffix("_coco").partition("_")[2]
+    named = f"backbone_{net}"
+    if "_c4_" in name:
+        assert cost.proposals == 300
+        ours = parts["backbone"].params + parts["roi_head.shared_head"].params
+        assert (parts["rpn_head"].params, parts["roi_head.bbox_head"].params) == (4_756_040, 2049 * 5 * 81)
+    else:
+        assert cost.proposals == 1000
+        ours = parts["backbone"].params
+        assert parts["neck"].params == 256 * (256 + 512 + 1024 + 2048 + 4 * 9 * 256 + 8)
+    if named in backbones.list_models():
+        whole = count(named)
+        assert ours == whole.params
+        if "_fpn_" in name:
+            assert (parts["backbone"].macs, parts["backbone"].mul) == (whole.macs, whole.mul)
+    else:
+        assert ours == count(net).params - 2049 * 1000
+
+
 @pytest.mark.parametrize("name", ["deeplabv3plus_sc_resnet50", "deeplabv3plus_mobilenet_v2"])
 def test_shapes_of_a_segmentor(name: str) -> None:
     assert contracts.runs(name, (513, 513), (97, 130)) == [((1, 5, 513, 513),), ((1, 5, 97, 130),)]
@@ -85,9 +125,10 @@ def test_backbones_have_no_classes() -> None:
 
 
 def test_say_that_they_exist_for_counting() -> None:
-    for name in (*SEGMENTORS, *DETECTORS, *backbones.list_models("backbone_*")):
+    for name in (*SEGMENTORS, *DETECTORS, *WHOLE, *backbones.list_models("backbone_*")):
         assert backbones.model_spec(name).method.endswith("; for counting only")
-    for kind in (counting_standins.DeepLabV3Plus, counting_standins.FasterRCNNC4):
+    kinds = (counting_standins.DeepLabV3Plus, counting_detectors.FasterRCNNC4, counting_detectors.FasterRCNNFPN)
+    for kind in kinds:
         assert "For counting only" in (kind.__doc__ or "")
 
 
