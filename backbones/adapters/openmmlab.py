@@ -8,6 +8,8 @@ three that is installed, under the same names, and with MMDetection SlimResLayer
 stage as the shared head of a C4 detector. Each is a subclass of that host's own network: it takes the host's
 arguments, means the same by them, and has besides the arguments of `backbones.slim` or `backbones.versatile`.
 
+TorchvisionMobileNetV2 is the host's plain one, and starts from torchvision's weights or from those of `mmconfigs/cls`.
+
 Learned masks train by one line more, `custom_hooks = [dict(type="VersatileMaskHook")]`.
 """
 

@@ -11,7 +11,13 @@ from mmdet.models.backbones import MobileNetV2, ResNet, ResNeXt
 from mmdet.models.roi_heads.shared_heads import ResLayer
 from mmdet.registry import MODELS
 
-from backbones.adapters.openmmlab_surgery import Slimmed, SlimmedMobileNetV2, SlimmedResNeXt, Versatile
+from backbones.adapters.openmmlab_surgery import (
+    PretrainableMobileNetV2,
+    Slimmed,
+    SlimmedMobileNetV2,
+    SlimmedResNeXt,
+    Versatile,
+)
 from backbones.adapters.openmmlab_weights import Names
 
 
@@ -28,6 +34,13 @@ class SlimResNeXt(SlimmedResNeXt, ResNeXt):
 @MODELS.register_module()
 class SlimMobileNetV2(SlimmedMobileNetV2, MobileNetV2):
     """MMDetection's MobileNetV2 with depthwise SlimConv in every block."""
+
+    numbered_convolutions = False
+
+
+@MODELS.register_module()
+class TorchvisionMobileNetV2(PretrainableMobileNetV2, MobileNetV2):
+    """MMDetection's plain MobileNetV2, which reads checkpoints with torchvision's names of the layers, too."""
 
     numbered_convolutions = False
 

@@ -9,7 +9,13 @@ from mmseg.models.backbones import MobileNetV2, ResNet, ResNeXt
 from mmseg.registry import MODELS
 
 import backbones.adapters.deeplab_head  # noqa: F401  (registers the decode head of SlimConv's Table VII)
-from backbones.adapters.openmmlab_surgery import Slimmed, SlimmedMobileNetV2, SlimmedResNeXt, Versatile
+from backbones.adapters.openmmlab_surgery import (
+    PretrainableMobileNetV2,
+    Slimmed,
+    SlimmedMobileNetV2,
+    SlimmedResNeXt,
+    Versatile,
+)
 
 
 @MODELS.register_module()
@@ -25,6 +31,11 @@ class SlimResNeXt(SlimmedResNeXt, ResNeXt):
 @MODELS.register_module()
 class SlimMobileNetV2(SlimmedMobileNetV2, MobileNetV2):
     """MMSegmentation's MobileNetV2 with depthwise SlimConv in every block; it ends before the last 1x1 convolution."""
+
+
+@MODELS.register_module()
+class TorchvisionMobileNetV2(PretrainableMobileNetV2, MobileNetV2):
+    """MMSegmentation's plain MobileNetV2, which reads checkpoints with torchvision's names of the layers, too."""
 
 
 @MODELS.register_module()

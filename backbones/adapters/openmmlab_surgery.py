@@ -103,16 +103,24 @@ class SlimmedResNeXt(Slimmed):
         super().__init__(*args, **kwargs)
 
 
-class SlimmedMobileNetV2(Slimmed):
-    """The same for a MobileNetV2, whose convolutions are depthwise; by default that of SlimConv's Table III."""
+class PretrainableMobileNetV2(Pretrainable):
+    """The same for a MobileNetV2, whose layers the hosts name otherwise than torchvision does; nothing is replaced.
+
+    A plain ResNet needs nothing of the kind: hosts name its layers as torchvision does, and
+    `init_cfg=dict(type="Pretrained", checkpoint=..., prefix="network.")` reads one that `mmconfigs/cls` trained.
+    """
 
     numbered_convolutions = True  # MMDetection names those of a block
 
-    def __init__(self, *args: Any, k: float = 8 / 3, se_reduction: int = 24, se_min: int = 8, **kwargs: Any) -> None:
-        super().__init__(*args, k=k, se_reduction=se_reduction, se_min=se_min, **kwargs)
-
     def names(self) -> Names:
         return MobileNetV2Names(numbered=self.numbered_convolutions)
+
+
+class SlimmedMobileNetV2(PretrainableMobileNetV2, Slimmed):
+    """SlimConv in a MobileNetV2, whose convolutions are depthwise; by default that of SlimConv's Table III."""
+
+    def __init__(self, *args: Any, k: float = 8 / 3, se_reduction: int = 24, se_min: int = 8, **kwargs: Any) -> None:
+        super().__init__(*args, k=k, se_reduction=se_reduction, se_min=se_min, **kwargs)
 
 
 class Versatile(Pretrainable):

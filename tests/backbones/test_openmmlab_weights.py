@@ -63,6 +63,7 @@ def trunk(model):
         ("sc_resnet50", {"type": "SlimResNet", "depth": 50}),
         ("separate_l_versatile_resnet50_s32", {"type": "VersatileResNet", "depth": 50, "s": 32}),
         ("sc_mobilenet_v2_k8_3", {"type": "SlimMobileNetV2"}),
+        ("mobilenet_v2", {"type": "TorchvisionMobileNetV2"}),
     ],
 )
 def test_features_are_those_of_the_named_model(host, name, config, tmp_path, shown):

@@ -5,7 +5,7 @@ _base_ = ["./deeplabv3plus_resnet50.py"]
 model = dict(
     backbone=dict(
         _delete_=True,
-        type="MobileNetV2",
+        type="TorchvisionMobileNetV2",
         out_indices=(1, 6),  # 24 channels at a quarter of the image's size, 320 at a 32nd
         norm_cfg=dict(type="BN", requires_grad=True),
     ),

@@ -1,6 +1,7 @@
 """DeepLabv3+ with MobileNetV2 on VOC 2012 with SBD: SlimConv's Table VII, 30,000 iterations of 16 crops of 513x513.
 
-Starts from MMPretrain's ImageNet weights.
+Starts from torchvision's ImageNet weights. For those that mmconfigs/cls trained: `--cfg-options
+model.backbone.init_cfg.checkpoint=FILE`.
 
 Command:          slimbench train voc12aug/paper-30k/deeplabv3plus_mobilenet_v2
                   or `python TOOLS/train.py mmconfigs/seg/voc12aug/paper_30k/deeplabv3plus_mobilenet_v2.py`
@@ -17,4 +18,4 @@ _base_ = [
     "../../_base_/default_runtime.py",
 ]
 
-model = dict(backbone=dict(init_cfg=dict(type="Pretrained", checkpoint="mmcls://mobilenet_v2")))
+model = dict(backbone=dict(init_cfg=dict(type="Pretrained", checkpoint="torchvision://mobilenet_v2")))
