@@ -1,0 +1,1 @@
+"""Boxes and masks of MMDetection's and MMSegmentation's networks, drawn over pictures."""
