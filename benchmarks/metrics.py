@@ -58,6 +58,8 @@ METRICS: dict[str, Metric] = {
     "pixel_accuracy": Metric("pixel accuracy", run="pixel_accuracy", gain="points"),
     "map": Metric("mAP", run="map", gain="points"),
     "map50": Metric("mAP at IoU 0.5", run="map50", gain="points"),
+    "map50_11point": Metric("mAP at IoU 0.5, mean of 11 recalls", run="map50_11point", gain="points"),
+    "map50_area": Metric("mAP at IoU 0.5, area under the curve", run="map50_area", gain="points"),
     "map75": Metric("mAP at IoU 0.75", run="map75", gain="points"),
     "psnr": Metric("PSNR", run="psnr", gain="dB"),
     "psnr_x2": Metric("PSNR of twofold enlargement", run="psnr_x2", gain="dB"),

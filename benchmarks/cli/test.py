@@ -17,8 +17,8 @@ def command(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="cuda where there is a GPU, else cpu")
     ] = None,
-    per_picture: Annotated[
-        bool, typer.Option("--per-picture", help="Super-resolution: show each picture's PSNR, too.")
+    each: Annotated[
+        bool, typer.Option("--each", "--per-picture", help="Show each class's or, in super-resolution, picture's, too.")
     ] = False,
 ) -> None:
     """Test a checkpoint on the experiment's test images, in float32.
@@ -37,6 +37,6 @@ def command(
     launch.refuse_several("test")
     say = partial(Console().print, highlight=False, soft_wrap=True)
     outcome = testing.test(experiment, checkpoint, data=data, results=results, work_dir=work_dir, device=device)
-    for line in of_metrics(experiment, outcome.result.metrics if outcome.result else (), per_picture=per_picture):
+    for line in of_metrics(experiment, outcome.result.metrics if outcome.result else (), each=each):
         say(f"{line} ({checkpoint})")
     say(f"recorded in {outcome.path}")

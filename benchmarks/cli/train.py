@@ -59,6 +59,10 @@ def command(
     sync_bn: Annotated[
         bool, typer.Option("--sync-bn", help="Batch norm over the images of all processes, on GPUs.")
     ] = False,
+    amp: Annotated[
+        bool | None,
+        typer.Option(help="Train in bfloat16 under autocast, or in float32.", show_default="as the experiment says"),
+    ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also log to the work folder's tensorboard/.")
     ] = False,
@@ -109,12 +113,13 @@ def command(
     options: dict[str, Any] = {
         "data": data, "results": results, "resume": resume, "console": console, "launcher": launcher,
         "device": device, "compile": compile, "tensorboard": tensorboard,
-        "batch_size": batch_size, "scale_lr": scale_lr, "sync_bn": sync_bn,
+        "batch_size": batch_size, "scale_lr": scale_lr, "sync_bn": sync_bn, "amp": amp,
     }  # fmt: skip
     if parallel > 1 and len(runs) > 1:
         passed = ("compile", "tensorboard", "batch_size", "scale_lr", "sync_bn")
         flags = {name: options[name] or None for name in passed} | {
             "compile": compile,
+            "amp": amp,
             "resume": None if resume else False,
         }
         code = work.run_side_by_side(

@@ -59,7 +59,7 @@ class Estimator:
         config = experiments.experiment(experiment.name)
         images = config.train_dataloader.dataset.get("per_epoch") or images  # an epoch may be a part of the data
         batch = int(config.train_dataloader.batch_size)
-        key = f"{self._machine} | {config.dataset.name} | batch {batch} | {config.model.name}"
+        key = f"{self._machine} | {config.dataset.name} | batch {batch} | {experiments.model_of(config)}"
         rate, why = self.cache.get(key), ""
         macs = None if rate else self._macs(config)
         if rate is None and self.measure is not None:
@@ -116,7 +116,8 @@ class Estimator:
     def _macs(self, config: Any) -> int | None:
         size = "x".join(str(number) for number in config.dataset.input_size)
         try:
-            return self.counter(config.model.name, size, "conv-linear", config.dataset.num_classes or None).macs
+            name, classes = experiments.model_of(config), config.dataset.num_classes or None
+            return self.counter(name, size, "conv-linear", classes).macs
         except UserError:
             return None
 

@@ -16,6 +16,7 @@ from benchmarks.training import (
     distributed,
     hooks,
     hotpath,
+    memory_format,
     super_resolver,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "distributed",
     "hooks",
     "hotpath",
+    "memory_format",
     "super_resolver",
 ]

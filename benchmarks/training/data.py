@@ -8,7 +8,9 @@ from benchmarks.datasets.cifar import CifarInMemory, identity_collate
 from benchmarks.datasets.image_folder import ImagesInFolders
 from benchmarks.datasets.super_resolution import PatchesInMemory, PicturesAtScales, only_one
 from benchmarks.training.preprocess import NormaliseOnDevice
+from benchmarks.training.rounds import RoundSampler
 from benchmarks.training.sampler import EpochSampler
+from benchmarks.training.seeded import SeededItems
 
 __all__ = [
     "CifarInMemory",
@@ -17,6 +19,8 @@ __all__ = [
     "NormaliseOnDevice",
     "PatchesInMemory",
     "PicturesAtScales",
+    "RoundSampler",
+    "SeededItems",
     "identity_collate",
     "only_one",
 ]

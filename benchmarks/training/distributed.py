@@ -44,7 +44,8 @@ class DistributedHook(Hook):
         if alone():
             return
         loader = runner.train_dataloader
-        total_batch.check(loader.batch_size, get_world_size(), runner.cfg.get("auto_scale_lr"))
+        batch = loader.batch_size or loader.batch_sampler.batch_size
+        total_batch.check(batch, get_world_size(), runner.cfg.get("auto_scale_lr"))
         if isinstance(loader.sampler, EpochSampler):
             loader.sampler.batch_size = loader.batch_size
             model = unwrap(runner.model)

@@ -18,10 +18,10 @@ from benchmarks.datasets import registry
 from benchmarks.errors import UserError
 from benchmarks.sample_files import Sample
 from benchmarks.training import device as devices
-from benchmarks.training import evaluation, journal, launch, processes, records, samples, total_batch
+from benchmarks.training import evaluation, journal, launch, processes, records, samples, toolboxes, total_batch
 from benchmarks.training.checkpoint_files import checkpoint_files
 from benchmarks.training.experiments import experiment
-from benchmarks.training.hooks import DivergedError
+from benchmarks.training.hooks import DivergedError, passes
 from benchmarks.training.lock import locked
 from benchmarks.training.progress import ProgressHook
 from benchmarks.training.runner import BenchmarkRunner, closing
@@ -71,9 +71,15 @@ def prepare(
     name = config.experiment
     if test_only:
         config.update(dict.fromkeys(("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler")))
-    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        if loader is not None:  # a training may have images of its own
-            loader.dataset.root = registry.get(loader.dataset.get("name", config.dataset.name)).locate(data)
+    config.data_place = registry.get(config.dataset.name).locate(data)
+    if config.get("toolbox"):
+        toolboxes.place_data(config, config.data_place)
+        if not test_only:
+            toolboxes.check_weights(config)
+    else:
+        for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+            if loader is not None:  # a training may have images of its own
+                loader.dataset.root = registry.get(loader.dataset.get("name", config.dataset.name)).locate(data)
     config.randomness = {"seed": seed}
     config.work_dir = str(work_folder(name, seed, work_dir))
     config.experiment_name = f"{name} seed {seed}"  # of its log
@@ -97,6 +103,7 @@ def train(
     batch_size: int | None = None,
     scale_lr: bool = False,
     sync_bn: bool = False,
+    amp: bool | None = None,
 ) -> Outcome:
     """Train an experiment to its end, test the last weights and record the run.
 
@@ -108,7 +115,7 @@ def train(
     too. launcher: "none", or how this process was started (benchmarks.training.launch). compile: torch.compile on or
     off; None as the config says. device: "cpu", "cuda", "cuda:1", ...; None takes a GPU where there is one.
     batch_size, scale_lr: another total batch, a protocol of its own (benchmarks.training.total_batch). sync_bn: batch
-    norm over the images of all processes, on GPUs.
+    norm over the images of all processes, on GPUs. amp: bfloat16 under autocast, or float32; None as the config says.
 
     Raises UserError, and whatever else went wrong (noted in the work folder's `failed.txt`); the checkpoints stay.
     A diverged run is recorded and returned.
@@ -131,8 +138,14 @@ def train(
         total_batch.share(config, place.world)
         if sync_bn:
             config.sync_bn = "torch"
+        elif config.get("sync_bn") and launch.backend(device) == "gloo":
+            config.sync_bn = None  # a toolbox's config asks for it by itself, and a CPU has none
         if compile is not None:
-            config.model.compile = compile
+            toolboxes.refuse_to_compile(config, compile)
+            if not config.get("toolbox"):
+                config.model.compile = compile
+        if amp is not None:
+            toolboxes.set_precision(config, amp)
         if tensorboard:
             journal.log_to_tensorboard(config)
         launch.configure(config, launcher, device)
@@ -179,7 +192,7 @@ def _train(
             run_id=records.run_id(runner),
             status=status,
             metrics=records.measured(metrics),
-            epochs_done=runner.epoch,
+            epochs_done=int(passes(runner, runner.epoch)),
             wall_time_s=round(runner.wall_time_s, 1),
             started_at=runner.started_at,
             git=git,

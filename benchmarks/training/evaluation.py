@@ -13,7 +13,7 @@ from mmengine.config import Config
 from torch import nn
 
 from benchmarks.errors import UserError
-from benchmarks.training.experiments import list_protocols, protocol
+from benchmarks.training.experiments import list_protocols, model_of, protocol
 
 
 def refuse_to_train(config: Config) -> None:
@@ -22,7 +22,7 @@ def refuse_to_train(config: Config) -> None:
         return
     test = f"slimbench test {config.experiment} --checkpoint FILE"
     source = config.protocol.get("weights_of", "")
-    made_by = f"weights that `slimbench train {source}/{config.model.name}` makes" if source else "the authors' weights"
+    made_by = f"weights that `slimbench train {source}/{model_of(config)}` makes" if source else "the authors' weights"
     raise UserError(f"{config.experiment} trains nothing, it tests {made_by}: {test}")
 
 
@@ -35,9 +35,9 @@ def load_weights(config: Config, network: nn.Module, content: dict[str, Any], pa
     from benchmarks.training.weights import load_strictly, network_weights
 
     source, maker = config.protocol.get("weights_of", ""), content.get("experiment")
-    if source and maker and maker != f"{source}/{config.model.name}":
+    if source and maker and maker != f"{source}/{model_of(config)}":
         told = (
-            f"checkpoint {os.fspath(path)} is of {maker}; {config.experiment} tests one of {source}/{config.model.name}"
+            f"checkpoint {os.fspath(path)} is of {maker}; {config.experiment} tests one of {source}/{model_of(config)}"
         )
         raise UserError(told + _tested_by(config, maker))
     if config.get("weights") == "official":
@@ -48,7 +48,7 @@ def load_weights(config: Config, network: nn.Module, content: dict[str, Any], pa
         except CheckpointError as error:
             raise UserError(str(error)) from error
     else:
-        load_strictly(network, network_weights(content), os.fspath(path), config.model.name)
+        load_strictly(network, network_weights(content), os.fspath(path), model_of(config))
     if bits := config.get("quantize_bits"):
         from backbones import quantize
 
@@ -70,6 +70,6 @@ def trained_as(config: Config, content: dict[str, Any]) -> str:
     A test of such weights counts as measured here under the protocol that tests them.
     """
     source, maker, epoch = config.protocol.get("weights_of", ""), content.get("experiment"), content.get("epoch")
-    if not source or maker != f"{source}/{config.model.name}" or not isinstance(epoch, int):
+    if not source or maker != f"{source}/{model_of(config)}" or not isinstance(epoch, int):
         return ""
     return str(maker) if epoch >= protocol(source)["epochs"] else ""

@@ -13,6 +13,9 @@ an experiment of it, so families need no copies. A file may also hold families o
 
 makes `paper-400e-lambda0.01` of `paper_400e.py`. `protocol.evaluate_only` marks a protocol that tests weights and
 trains none; `protocol.weights_of` names the protocol that trains them.
+
+In detection and segmentation each experiment is a file, a config that MMDetection's or MMSegmentation's own tools take,
+too: `voc07/paper-7e/faster_rcnn_c4_resnet101_voc` is `mmconfigs/det/voc07/paper_7e/faster_rcnn_c4_resnet101_voc.py`.
 """
 
 from __future__ import annotations
@@ -27,20 +30,26 @@ from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
 from benchmarks.errors import UserError, did_you_mean
+from benchmarks.training import toolboxes
 
 CONFIGS = Path(__file__).resolve().parents[2] / "mmconfigs"
-TASKS = ("cls", "sr")
+TASKS = ("cls", "sr", *toolboxes.TASKS)
 
 
 class _Source(NamedTuple):
-    """Where a protocol comes from: its file, and which of the file's variants it is, if any."""
+    """Where a protocol comes from: its file, and which of the file's variants it is, if any; or a folder of configs."""
 
     path: Path
     variant: str = ""
 
+    @property
+    def first(self) -> Path:
+        """The file that tells the protocol: any of a folder's does."""
+        return min(self.path.glob("[!_]*.py")) if self.path.is_dir() else self.path
+
 
 def list_protocols() -> dict[str, Path]:
-    """Config files by "<data set>/<protocol>", variants included."""
+    """Config files, or folders of them, by "<data set>/<protocol>", variants included."""
     return {name: source.path for name, source in _sources().items()}
 
 
@@ -67,11 +76,20 @@ def experiment(name: str) -> Config:
     sources = _sources(_folder_of(name))
     if protocol not in sources or model not in _models_for(protocol):
         raise UserError(f"no experiment {name!r}{_nearest(name)}")
-    config = Config(_protocol_config(protocol)._cfg_dict.to_dict(), filename=str(sources[protocol].path))
+    path = sources[protocol].path
+    if path.is_dir():
+        config = toolboxes.read(path / f"{model}.py", path.parents[1].name)
+    else:
+        config = Config(_protocol_config(protocol)._cfg_dict.to_dict(), filename=str(path))
+        config.model.name = model
     import_modules_from_strings(**config.custom_imports)
     config.experiment = name
-    config.model.name = model
     return config
+
+
+def model_of(config: Config) -> str:
+    """The name of an experiment's network."""
+    return str(config.experiment.rpartition("/")[2])
 
 
 def protocol(name: str) -> dict[str, Any]:
@@ -119,11 +137,15 @@ def _folder_of(pattern: str) -> str:
 @cache
 def _sources(folder: str = "") -> dict[str, _Source]:
     """All protocols of a data set, or of all of them."""
-    pattern = f"{folder or '[!_]*'}/[!_]*.py"
-    files = sorted(path for task in TASKS for path in (CONFIGS / task).glob(pattern))
+    pattern = f"{folder or '[!_]*'}/[!_]*"
+    paths = sorted(path for task in TASKS for path in (CONFIGS / task).glob(pattern))
     found: dict[str, _Source] = {}
-    for path in files:
+    for path in paths:
         name = f"{path.parent.name}/{path.stem.replace('_', '-')}"
+        if path.is_dir() and any(path.glob("[!_]*.py")):
+            found[name] = _Source(path)
+        if path.suffix != ".py":
+            continue
         found[name] = _Source(path)
         found.update({f"{name}-{suffix}": _Source(path, suffix) for suffix in _file(path).get("variants", {})})
     return dict(sorted(found.items()))
@@ -132,18 +154,18 @@ def _sources(folder: str = "") -> dict[str, _Source]:
 @cache
 def _file(path: Path) -> Config:
     # Without what it imports, which only `experiment` needs: lists stay fast.
-    return Config.fromfile(path, import_custom_modules=False)
+    return toolboxes.parse(path)
 
 
 @cache
 def _protocol_config(protocol: str) -> Config:
     source = _sources(_folder_of(protocol))[protocol]
-    content: dict[str, Any] = _file(source.path)._cfg_dict.to_dict()
+    content: dict[str, Any] = _file(source.first)._cfg_dict.to_dict()
     variants = content.pop("variants", {})
     content = {key: value for key, value in content.items() if not key.startswith("_")}
     if source.variant:
         _vary(content, source.variant, variants[source.variant])
-    return Config(content, filename=str(source.path))
+    return Config(content, filename=str(source.first))
 
 
 def _vary(content: dict[str, Any], suffix: str, variant: Mapping[str, Any]) -> None:
@@ -171,8 +193,11 @@ def _item(items: list[Any], kind: str) -> Any:
 def _models_for(protocol: str) -> tuple[str, ...]:
     """Models of the catalogue that take the images and have classes if the data have, any number, among the protocol's.
 
+    In a folder of configs, those that have one.
     `dataset.trained_size` stands where networks are tested on images of another size than they are made for.
     """
+    if (folder := _sources(_folder_of(protocol))[protocol].path).is_dir():
+        return tuple(sorted(path.stem for path in folder.glob("[!_]*.py")))
     import backbones
 
     config = _protocol_config(protocol)

@@ -50,6 +50,12 @@ class StopOnDivergenceHook(Hook):
         _refuse_nan(metrics, "in the test")
 
 
+def passes(runner: Any, epochs: int) -> int | float:
+    """How often all training images were seen in so many of the loop's epochs, which may be rounds of any length."""
+    length = getattr(runner.train_dataloader.sampler, "length", None)
+    return epochs if length is None else round(epochs * length / len(runner.train_dataloader.dataset), 2)
+
+
 def _refuse_nan(metrics: dict[str, float] | None, where: str) -> None:
     # Weights that the last step spoilt may be finite, and a PSNR of what they make of a picture none.
     for name, value in (metrics or {}).items():
@@ -95,7 +101,7 @@ class CurveHook(Hook):
     def after_train_epoch(self, runner: Any) -> None:
         means = self.means()
         point: dict[str, Any] = {
-            "epoch": runner.epoch + 1,
+            "epoch": passes(runner, runner.epoch + 1),
             "train_loss": round(means["train_loss"], 5),
             "lr": float(f"{runner.optim_wrapper.optimizer.param_groups[0]['lr']:.4g}"),
             "seconds": round(self._seconds + time.monotonic() - self._epoch_start, 2),
@@ -112,7 +118,8 @@ class CurveHook(Hook):
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         if getattr(runner, "curve", None) and metrics:
-            runner.curve[-1].update({name: round(value, 4) for name, value in metrics.items()})
+            whole = {name: round(value, 4) for name, value in metrics.items() if "." not in name}  # not of each class
+            runner.curve[-1].update(whole)
             self._add_time(runner)
 
     def means(self) -> dict[str, float]:

@@ -61,7 +61,8 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     def _batches(self, begin: int) -> Iterator[Any]:
         """The rest of the epoch, from batch `begin` on."""
         skip = begin
-        if begin and hasattr(self.dataloader.sampler, "start_at"):
+        in_order = self.dataloader.batch_size is not None  # else images are grouped, and the groups must fill again
+        if begin and in_order and hasattr(self.dataloader.sampler, "start_at"):
             self.dataloader.sampler.start_at(begin, self.dataloader.batch_size)
             skip = 0
         return islice(self.dataloader, skip, None)

@@ -11,6 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from backbones.adapters.mmengine import unwrap
 
+# what is shown of a validation, the first that was measured
+HEADLINES = {"top1_accuracy": "accuracy", "map": "AP", "map50_11point": "AP50", "miou": "mIoU"}
 REFRESH_S = 0.5  # reading the loss waits for the device, so it is not read more often than this
 
 
@@ -53,7 +55,7 @@ class ProgressHook(Hook):
             return
         self._shown = now
         losses = outputs or {}
-        loss = float(losses.get("loss_cls", losses["loss"]).detach())  # without the penalty of the masks
+        loss = float((losses["loss"] - losses.get("loss_masks", 0.0)).detach())  # without the penalty of the masks
         self.bar.update(
             self._task,
             description=f"epoch {runner.epoch + 1}/{runner.max_epochs}",
@@ -88,8 +90,7 @@ class ProgressHook(Hook):
     def _line(self, runner: Any) -> None:
         point = runner.curve[-1]
         parts = [f"epoch {point['epoch']}/{runner.max_epochs}", f"loss {point['train_loss']:.4f}"]
-        if "top1_accuracy" in point:
-            parts.append(f"accuracy {point['top1_accuracy']:.2f} %")
+        parts += _quality(point)
         if "share_of_ones" in point:
             parts.append(f"ones {point['share_of_ones']:.3f}")
             parts.append(f"masks changed {100 * point.get('masks_changed', 0.0):.2f} %")
@@ -101,5 +102,10 @@ class ProgressHook(Hook):
 
     @staticmethod
     def _accuracy(runner: Any) -> str:
-        known = [point["top1_accuracy"] for point in runner.curve if "top1_accuracy" in point]
-        return f"  accuracy {known[-1]:.2f} %" if known else ""
+        known = [told for point in runner.curve for told in _quality(point)]
+        return f"  {known[-1]}" if known else ""
+
+
+def _quality(point: dict[str, Any]) -> list[str]:
+    """The one number that tells how good the network is, if it was measured in this epoch."""
+    return [f"{title} {point[name]:.2f} %" for name, title in HEADLINES.items() if name in point][:1]

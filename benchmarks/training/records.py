@@ -19,6 +19,7 @@ from benchmarks import environment, ledger
 from benchmarks.datasets import registry
 from benchmarks.errors import UserError
 from benchmarks.training import processes, total_batch
+from benchmarks.training.experiments import model_of
 from benchmarks.training.runner import BenchmarkRunner
 
 RESULT = "result.json"
@@ -95,11 +96,11 @@ def describe(config: Config, seed: int, runner: BenchmarkRunner) -> dict[str, An
     return {
         "dataset": {
             "name": config.dataset.name,
-            "checksum": registry.get(config.dataset.name).checksum(test_data.root, verify),
+            "checksum": registry.get(config.dataset.name).checksum(config.data_place, verify),
             "splits": dict(sorted(splits.items(), reverse=True)),
         },
         "protocol": {key: config.protocol[key] for key in ("name", "proxy", "epochs", "description")},
-        "model": config.model.name,
+        "model": model_of(config),
         "input_size": tuple(config.dataset.input_size),
         "num_classes": config.dataset.num_classes,
         "seed": seed,
@@ -135,7 +136,7 @@ def notes_of(runner: BenchmarkRunner) -> list[str]:
         notes.append(f"trained on {name}, {registry.get(name).checksum(trained_on.root, True)}")
     count = processes.get_world_size()
     if count > 1:
-        own = f"each process's own {runner.train_dataloader.batch_size} images"
+        own = f"each process's own {total_batch.total_batch(runner.cfg) // count} images"
         notes.append(
             f"{count} processes; batch norm over {'all images' if runner.cfg.get('sync_bn') else own} of a step"
         )

@@ -18,6 +18,7 @@ from mmengine.visualization import Visualizer
 from torch.utils.data import DataLoader
 
 from benchmarks.errors import UserError
+from benchmarks.precision import without_tf32
 from benchmarks.training import processes
 from benchmarks.training.checkpoint_files import newest_readable, remove_leftovers
 from benchmarks.training.checkpoints import restore
@@ -92,6 +93,12 @@ class BenchmarkRunner(Runner):
             self.resumed_from = (int(content["epoch"]), int(content.get("batches_done", 0)))
         elif self._load_from is not None:
             self.load_checkpoint(self._load_from)
+
+    def test(self) -> dict[str, float]:
+        """Test the last weights in float32, without TF32."""
+        with without_tf32():
+            metrics: dict[str, float] = super().test()
+        return metrics
 
     def close(self) -> None:
         """Close the log's files and what MMEngine keeps of a run for the rest of the process, where others follow."""

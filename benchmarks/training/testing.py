@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -42,7 +43,8 @@ def test(
     config.custom_hooks = []
     config.default_hooks = {"checkpoint": None}
     with devices.used(devices.check(device)), closing(build_runner(config)) as runner:
-        evaluation.load_weights(config, runner.model.network, content, checkpoint)
+        model: Any = runner.model
+        evaluation.load_weights(config, getattr(model, "network", model), content, checkpoint)
         started, tick = records.now(), time.monotonic()
         metrics = runner.test()
         seconds = time.monotonic() - tick
@@ -74,5 +76,5 @@ def test(
 
 def _data_id(config: Config) -> str:
     """What tells the results of a checkpoint on one folder from those on another."""
-    checksum = registry.get(config.dataset.name).checksum(config.test_dataloader.dataset.root, False)
+    checksum = registry.get(config.dataset.name).checksum(config.data_place, False)
     return f"-on-{checksum.partition(':')[2][:8]}"

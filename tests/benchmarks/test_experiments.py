@@ -97,13 +97,14 @@ def test_experiments_do_not_share_state():
 
 @pytest.mark.parametrize("protocol", experiments.list_protocols())
 def test_a_config_says_what_it_costs(protocol):
-    text = experiments.list_protocols()[protocol].read_text()
-    docstring = text.split('"""')[1]
-    command = re.search(r"Command:\s+slimbench (?:train|test) (\S+)", docstring)
-    assert command, docstring
-    assert command[1] in experiments.list_experiments()
-    assert "Expected time:" in docstring
-    assert "Expected metric:" in docstring
+    path = experiments.list_protocols()[protocol]
+    for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
+        docstring = file.read_text().split('"""')[1]
+        command = re.search(r"Command:\s+slimbench (?:train|test) (\S+)", docstring)
+        assert command, f"{file}: {docstring}"
+        assert command[1] in experiments.list_experiments()
+        assert "Expected time:" in docstring
+        assert "Expected metric:" in docstring
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_enlargement_has_a_line_a_scale():
 
 
 def test_pictures_follow_where_they_are_asked_for():
-    assert of_metrics("run", measured(ENLARGED), per_picture=True)[2:] == [
+    assert of_metrics("run", measured(ENLARGED), each=True)[2:] == [
         "run: x2 a.b   bicubic 29.00 dB, network 30.00 dB",
         "run: x2 baby  bicubic 37.07 dB, network 38.75 dB",
         "run: x10 a.b   bicubic 10.00 dB, network 10.50 dB",

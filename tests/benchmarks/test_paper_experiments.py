@@ -132,7 +132,7 @@ def test_what_a_reader_is_told_to_type_exists():
         "slimbench test imagenet/versatile-100e-8bit/resnet50 --checkpoint FILE"
     )
     assert "not configured" not in costs.training("imagenet", "paper-90e", "sc_resnet50", 10**9)
-    assert "not configured" in costs.training("voc07", "paper-7e", "faster_rcnn_c4_resnet101_voc", 10**9)
+    assert "not configured" not in costs.training("voc07", "paper-7e", "faster_rcnn_c4_resnet101_voc", 10**9)
     assert "not configured" not in costs.evaluation("imagenet", "sc_resnet50")
 
 

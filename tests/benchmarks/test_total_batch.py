@@ -115,6 +115,8 @@ def test_a_scaled_run_is_recorded_as_another_protocol(cifar10, tiny_network, tmp
 
 def test_every_protocol_that_trains_refuses_a_wrong_total_batch_under_mmengine():
     for name, path in list_protocols().items():
+        if path.is_dir():
+            continue  # configs of MMDetection and MMSegmentation, whose users scale by its own auto_scale_lr
         config = Config.fromfile(path)
         if config.get("train_dataloader") is not None:
             assert {"type": "DistributedHook"} in config.custom_hooks, name
