@@ -17,18 +17,20 @@ from benchmarks.atomic import replacing
 
 
 class Sample(BaseModel):
-    """A part of a picture that a super-resolution run enlarged, or of what its result is compared with.
+    """A picture that a run made of a test picture, or what its result is compared with.
 
-    file: its name in the folder. picture, scale: which one. shows: the run's result, the original picture or bicubic
-    enlargement. box: left, top, width and height in pixels of the original.
+    file: its name in the folder. picture, scale: which one; scale is 1 where nothing was enlarged. shows: the run's
+    result (enlarged, or with the predicted boxes or masks), the truth (the original, or with the true boxes or masks),
+    bicubic enlargement, or the test picture itself. box: left, top, width and height of what it shows, in pixels of the
+    original.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.png$")
+    file: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.(png|jpg)$")
     picture: str
     scale: int = Field(ge=1)
-    shows: Literal["result", "truth", "bicubic"]
+    shows: Literal["result", "truth", "bicubic", "image"]
     box: tuple[int, int, int, int]
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
@@ -39,7 +41,7 @@ def folder_of(record: Path) -> Path:
 
 
 def read(sample: Sample, folder: Path) -> bytes | None:
-    """The picture as a PNG file's bytes; None if it is not there or is another than the record lists."""
+    """The picture file's bytes; None if it is not there or is another than the record lists."""
     try:
         content = (folder / sample.file).read_bytes()
     except OSError:

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from benchmarks.prediction.configs import Host
@@ -39,6 +40,7 @@ def draw(
 
             visualizer = DetLocalVisualizer(line_width=line_width)
             options["pred_score_thr"] = score_threshold
+            sample = _within(sample, image)
         else:
             from mmseg.visualization import SegLocalVisualizer
 
@@ -48,3 +50,24 @@ def draw(
         visualizer.add_datasample("picture", image, sample, show=False, **options)
         drawn: Pixels = visualizer.get_image()
     return drawn
+
+
+def _within(sample: Any, image: Pixels) -> Any:
+    """The data sample with boxes inside the picture: matplotlib would make room for one that is not, by a margin."""
+    sample = sample.clone()
+    height, width = image.shape[:2]
+    for name in ("gt_instances", "pred_instances"):
+        instances = sample.get(name)
+        if instances is not None and "bboxes" in instances:
+            inside = instances.clone()
+            inside.bboxes = clipped(instances.bboxes, width, height)
+            setattr(sample, name, inside)
+    return sample
+
+
+def clipped(boxes: torch.Tensor, width: int, height: int) -> torch.Tensor:
+    """Boxes ``(N, 4)``, left, top, right and bottom in pixels, with corners inside a picture.
+
+    A network's own are, until scaling back to the picture's size rounds them to beyond its edge.
+    """
+    return boxes.clamp(min=0).minimum(boxes.new_tensor([width, height, width, height]))

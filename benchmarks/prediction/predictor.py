@@ -14,7 +14,7 @@ from benchmarks.errors import UserError
 from benchmarks.precision import without_tf32
 from benchmarks.prediction import configs, names, networks
 from benchmarks.prediction.configs import Host
-from benchmarks.prediction.drawing import Pixels, draw
+from benchmarks.prediction.drawing import Pixels, clipped, draw
 from benchmarks.prediction.names import Classes
 
 
@@ -76,8 +76,7 @@ class Predictor:
         height, width = prediction.image.shape[:2]
         found = prediction.sample.pred_instances
         found = found[found.scores > score_threshold]
-        sides = found.bboxes.new_tensor([width, height, width, height])
-        corners = found.bboxes.clamp(min=0).minimum(sides)  # scaling back may round to beyond the edge
+        corners = clipped(found.bboxes, width, height)
         listed = zip(found.labels.tolist(), found.scores.tolist(), corners.tolist(), strict=True)
         return [Box(self.classes.names[label], score, (*corner,)) for label, score, corner in listed]
 

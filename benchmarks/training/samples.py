@@ -1,4 +1,4 @@
-"""The pictures that stand beside a super-resolution run's record in the ledger."""
+"""The pictures that stand beside a run's record in the ledger, where its config names some."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 
 
 def saved(config: Config, runner: BenchmarkRunner, folder: Path) -> tuple[Sample, ...]:
-    """Write the crops that the experiment's config names under `samples`, as the trained network enlarges them.
+    """Write the pictures that the experiment's config names under `samples`, as the trained network makes them.
 
+    Super-resolution names crops (`picture`, `scale`, `box`), detection and segmentation whole pictures (`picture`).
     None where the config names none, in other processes than the main one, and of pictures and scales that the
     experiment does not test.
     """
     crops = config.get("samples", [])
     if not crops or not processes.is_main_process():
         return ()
+    if "scale" not in crops[0]:
+        from benchmarks.prediction import samples
+
+        return samples.save(unwrap(runner.model), runner.test_dataloader, crops, folder)
     from benchmarks.super_resolution.samples import save
 
     model: Any = unwrap(runner.model)
