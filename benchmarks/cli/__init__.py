@@ -26,7 +26,7 @@ from typer.main import get_command
 
 from backbones import UnknownModelError
 from benchmarks import __version__
-from benchmarks.errors import UserError, did_you_mean
+from benchmarks.errors import MissingDataError, UserError, did_you_mean
 
 # The order of a working day; a verb that is not named here comes after these.
 ORDER = (
@@ -100,7 +100,8 @@ def slimbench(
 def _fail(error: Exception, message: str, code: int) -> int:
     if os.environ.get(DEBUG, "") not in ("", "0"):
         traceback.print_exception(error)
-    typer.secho(f"error: {' '.join(message.split())}", err=True, fg="red" if sys.stderr.isatty() else None)
+    text = message if isinstance(error, MissingDataError) else " ".join(message.split())
+    typer.secho(f"error: {text}", err=True, fg="red" if sys.stderr.isatty() else None)
     return code
 
 

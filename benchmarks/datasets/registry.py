@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.datasets import cifar, imagenet, imagenet_tiny, others, picture_sets
+from benchmarks.datasets import cifar, coco, imagenet, imagenet_tiny, picture_sets, shapes_tiny, voc
 from benchmarks.datasets.findings import Finding
+from benchmarks.datasets.scenes import SceneSet
 from benchmarks.errors import UserError, did_you_mean
 
 
@@ -56,7 +57,7 @@ def _cifar(name: str, description: str, size: str) -> DatasetInfo:
     )
 
 
-def _other(source: others.Other | picture_sets.PictureSet | picture_sets.OwnPictures) -> DatasetInfo:
+def _other(source: SceneSet | picture_sets.PictureSet | picture_sets.OwnPictures) -> DatasetInfo:
     return DatasetInfo(
         source.name,
         source.title,
@@ -67,11 +68,20 @@ def _other(source: others.Other | picture_sets.PictureSet | picture_sets.OwnPict
         check=source.check,
         prepare=source.prepare,
         checksum=source.checksum,
-        on_device=not isinstance(source, others.Other),
+        on_device=not isinstance(source, SceneSet),
         private=isinstance(source, picture_sets.OwnPictures),
     )
 
 
+SCENES = (
+    voc.VOC_2007,
+    voc.VOC_2012_AUG,
+    coco.COCO,
+    coco.COCO_2014,
+    voc.VOC_MINI,
+    coco.COCO_MINI,
+    shapes_tiny.SHAPES_TINY,
+)
 _ALL = (
     _cifar("cifar10", "60,000 images of 32x32, 10 classes", "180 MB"),
     _cifar("cifar100", "60,000 images of 32x32, 100 classes", "180 MB"),
@@ -97,7 +107,7 @@ _ALL = (
         prepare=imagenet_tiny.prepare,
         checksum=imagenet.checksum,
     ),
-    *map(_other, others.ALL),
+    *map(_other, SCENES),
     *map(_other, picture_sets.ALL),
 )
 DATASETS = {info.name: info for info in _ALL}

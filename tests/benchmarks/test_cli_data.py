@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import urllib.error
-from pathlib import Path
 
 import pytest
 import torchvision.datasets.utils
 
 from benchmarks.cli import main
-from benchmarks.datasets import imagenet_tiny, others, registry
+from benchmarks.datasets import imagenet_tiny, registry
 
 NAMES = (
     "cifar10", "cifar100", "imagenet", "imagenet-tiny", "voc07", "voc12aug", "coco", "coco2014",
-    "set5", "set14", "train291", "pictures",
+    "voc-mini", "coco-mini", "shapes-tiny", "set5", "set14", "train291", "pictures",
 )  # fmt: skip
 
 
@@ -79,6 +78,8 @@ def test_without_a_network_prepare_says_so_in_one_line(name, tmp_path, capsys):
         (["prepare", "train291"], "https://cv.snu.ac.kr/research/VDSR/"),
         (["prepare", "imagenet"], "with a registration, from https://image-net.org"),
         (["check", "imagenet"], "imagenet not found (looked for "),
+        (["prepare", "coco-mini"], "coco-mini is a part of COCO 2017, and "),
+        (["prepare", "voc-mini"], "slimbench data prepare shapes-tiny"),
         (["check", "cifar11"], "no data set 'cifar11'; did you mean cifar10"),
         (["check"], "which data set? slimbench data check NAME"),
         (["chekc", "cifar10"], "no action 'chekc'; did you mean check?"),
@@ -91,22 +92,17 @@ def test_what_a_user_can_put_right_is_one_line(arguments, words, tmp_path, capsy
     assert error.count("\n") == 1
 
 
-def fill(root, part):
-    """Files, or lines, that fit a part."""
-    place = Path(root, part.pattern.replace("*", "{}"))
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if part.lines:
-        place.write_text("000001 1\n" * part.count)
-        return
-    for index in range(part.count):
-        Path(str(place).format(index)).touch()
-
-
-def test_lines_and_files_of_voc_are_counted(tmp_path):
-    info = registry.get("voc07")
-    (tmp_path / info.layout.partition("/{")[0]).mkdir(parents=True)
-    for part in others.ALL[0].parts:
-        if part.lines:
-            fill(tmp_path, part)
-    assert [finding.ok for finding in info.check(tmp_path)] == [False, False, True, True]
-    assert info.check(tmp_path)[0].text == "VOCdevkit/VOC2007/JPEGImages/*.jpg: 0 files, not 9,963"
+def test_a_missing_data_set_is_one_message_that_draws_its_folders(tmp_path, capsys):
+    (tmp_path / "coco" / "train2017").mkdir(parents=True)
+    (tmp_path / "coco" / "train2017" / "000000000009.jpg").touch()
+    assert main(["data", "check", "coco", "--data", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: COCO 2017 is not whole in {tmp_path}; get it with: slimbench data prepare coco --data {tmp_path}",
+        f"  {tmp_path}/",
+        "    coco/",
+        "      train2017/                  is there",
+        "      val2017/                    missing",
+        "      annotations/",
+        "        instances_train2017.json  missing",
+        "        instances_val2017.json    missing",
+    ]
