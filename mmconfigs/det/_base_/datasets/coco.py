@@ -64,3 +64,5 @@ val_evaluator = dict(
     metric="bbox",
 )
 test_evaluator = val_evaluator
+# Kept beside each run's record as image, truth and prediction.
+samples = [dict(picture="000000000139"), dict(picture="000000000785"), dict(picture="000000000872")]

@@ -65,3 +65,5 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
 test_evaluator = val_evaluator
+# Kept beside each run's record as image, truth and prediction.
+samples = [dict(picture="2007_000332"), dict(picture="2007_000346"), dict(picture="2007_000783")]
