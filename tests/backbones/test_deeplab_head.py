@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -17,20 +16,15 @@ import backbones
 pytest.importorskip("mmseg")
 
 from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
 from mmengine.structures import PixelData
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import register_all_modules
-from PIL import Image
 
 import backbones.adapters.openmmlab
 
-SEG = Path(__file__).parents[2] / "mmconfigs" / "seg"
-CONFIGS = sorted(str(path.relative_to(SEG).with_suffix("")) for path in SEG.glob("voc*/*/*.py"))
-COUNTED = [name for name in backbones.list_models() if name.startswith("deeplabv3plus_")]
+PAPER = Path(__file__).parents[2] / "mmconfigs" / "seg" / "voc12aug" / "paper_30k"
 
 
 @pytest.fixture(autouse=True)
@@ -44,9 +38,9 @@ def _mmseg_scope() -> Iterator[None]:
     DefaultScope._instance_dict.update(before)
 
 
-def config(network: str, protocol: str = "voc12aug/paper_30k") -> Config:
-    """A config of ours that starts from random weights."""
-    found = Config.fromfile(SEG / protocol / f"{network}.py", import_custom_modules=False)
+def config(network: str) -> Config:
+    """Table VII's, that starts from random weights."""
+    found = Config.fromfile(PAPER / f"{network}.py", import_custom_modules=False)
     found.model.backbone.init_cfg = None
     return found
 
@@ -88,14 +82,6 @@ def disturb(network: nn.Module) -> None:
             nn.init.normal_(module.bias, std=0.1)
             nn.init.normal_(module.running_mean, std=0.1)
             nn.init.uniform_(module.running_var, 0.5, 2)
-
-
-@pytest.mark.parametrize("network", COUNTED)
-def test_what_is_trained_has_the_parameters_that_are_counted(network: str) -> None:
-    with torch.device("meta"):
-        trained, counted = MODELS.build(config(network).model), backbones.create_model(network)
-    ours, theirs = ([tuple(p.shape) for p in model.parameters()] for model in (trained, counted))
-    assert sorted(ours) == sorted(theirs)
 
 
 @pytest.mark.parametrize("network", ["deeplabv3plus_sc_resnet50", "deeplabv3plus_mobilenet_v2"])
@@ -185,109 +171,3 @@ def test_other_arguments_of_the_parent_are_taken() -> None:
         head(c1_in_channels=0)
     with pytest.raises(ValueError, match=r"dilations=\(6, 12\): must begin with 1"):
         head(dilations=(6, 12))
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_every_config_says_how_it_is_run_and_can_be_built(name: str) -> None:
-    text = (SEG / f"{name}.py").read_text()
-    assert f"slimbench train {name.replace('paper_30k', 'paper-30k')}\n" in text
-    assert f"mmconfigs/seg/{name}.py`" in text
-    assert "Expected time: " in text
-    assert "Expected metric: " in text
-    data, protocol, network = name.split("/")
-    built = config(network, f"{data}/{protocol}")
-    with torch.device("meta"):
-        model = MODELS.build(built.model)
-    assert type(model.backbone).__name__.startswith("Slim") == ("_sc_" in network)
-    assert built.custom_imports["imports"] == ["backbones.adapters.openmmlab"]
-    assert (built.dataset.name, built.protocol.name) == (data, protocol.replace("_", "-"))
-    if protocol == "paper_30k":
-        assert built.train_dataloader.batch_size * built.train_cfg.max_iters == 16 * 30_000
-        pretrained = Config.fromfile(SEG / f"{name}.py", import_custom_modules=False).model.backbone.init_cfg
-        assert pretrained.type == "Pretrained"
-
-
-def draw_voc(root: Path, train: int, val: int, sbd: int = 0) -> Path:
-    """Photographs of noise with a square of class 1 to 3, and void around it, in VOC's layout; sizes differ."""
-    lists = {"train": range(train), "val": range(train, train + val), "aug": range(train + val, train + val + sbd)}
-    draws = np.random.default_rng(0)
-    for name in ("JPEGImages", "SegmentationClass", "SegmentationClassAug", "ImageSets/Segmentation"):
-        (root / name).mkdir(parents=True)
-    for kind, numbers in lists.items():
-        for i in numbers:
-            h, w = 50 + 3 * i, 70 - 5 * i
-            mask = np.zeros((h, w), np.uint8)
-            mask[8:34, 8:34], mask[10:32, 10:32] = 255, 1 + i % 3
-            image = draws.integers(0, 60, (h, w, 3)) + 60 * mask[..., None].clip(0, 3)
-            Image.fromarray(image.astype(np.uint8)).save(root / "JPEGImages" / f"{i}.jpg")
-            masks = "SegmentationClassAug" if kind == "aug" else "SegmentationClass"
-            Image.fromarray(mask).save(root / masks / f"{i}.png")
-        (root / "ImageSets/Segmentation" / f"{kind}.txt").write_text("".join(f"{i}\n" for i in numbers))
-    return root
-
-
-def test_training_images_are_those_of_voc_and_sbd_scaled_cropped_and_filled(tmp_path: Path) -> None:
-    built = config("deeplabv3plus_resnet50")
-    loader = built.train_dataloader
-    root = draw_voc(tmp_path / "voc", 3, 1, 2)
-    for part in loader.dataset.datasets:
-        part.data_root = str(root)
-    data = DATASETS.build(loader.dataset)
-    assert len(data) == 5
-    assert [sorted(np.unique(data[i]["data_samples"].gt_sem_seg.data)) for i in range(5)] == [
-        [0, 1, 255], [0, 2, 255], [0, 3, 255], [0, 2, 255], [0, 3, 255]
-    ]  # fmt: skip
-    ratios = {round(data[0]["inputs"].shape[1] / 50 * 4) for _ in range(200)}
-    assert ratios == {2, 3, 4, 5, 6, 7, 8}
-    batch = MODELS.build(built.model.data_preprocessor)(
-        {"inputs": [data[i]["inputs"] for i in range(2)], "data_samples": [data[i]["data_samples"] for i in range(2)]},
-        training=True,
-    )
-    assert batch["inputs"].shape == (2, 3, 513, 513)
-    assert (batch["inputs"][:, :, -1] == 0).all()
-    assert (batch["data_samples"][0].gt_sem_seg.data[:, -1] == 255).all()
-
-
-def test_validation_images_are_whole_and_truth_is_theirs(tmp_path: Path) -> None:
-    dataset = config("deeplabv3plus_resnet50").val_dataloader.dataset
-    dataset.data_root = str(draw_voc(tmp_path, 1, 1))
-    (item,) = DATASETS.build(dataset)
-    assert item["inputs"].shape == (3, 53, 65)
-    assert item["data_samples"].gt_sem_seg.data.shape == (1, 53, 65)
-
-
-def test_the_backbone_learns_at_a_tenth_of_the_heads_rate() -> None:
-    with torch.device("meta"):
-        built = config("deeplabv3plus_mobilenet_v2")
-        model = MODELS.build(built.model)
-    wrapper = build_optim_wrapper(model, built.optim_wrapper)
-    rates = {id(p): group["lr"] for group in wrapper.optimizer.param_groups for p in group["params"]}
-    assert {round(rates[id(p)], 9) for p in model.backbone.parameters()} == {0.001}
-    assert {rates[id(p)] for p in model.decode_head.parameters()} == {0.01}
-
-
-def test_mmsegs_runner_trains_and_tests_a_smoke_config(tmp_path: Path) -> None:
-    built = config("deeplabv3plus_sc_mobilenet_v2_k8_3", "voc-mini/smoke")
-    root = str(draw_voc(tmp_path / "voc", 3, 2))
-    for loader in (built.train_dataloader, built.val_dataloader, built.test_dataloader):
-        loader.dataset.data_root = root
-    built.work_dir = str(tmp_path / "run")
-    built.train_cfg.update(max_iters=2, val_interval=2)
-    built.default_hooks.checkpoint.interval = 2
-    built.experiment_name = "smoke"
-    runner = Runner.from_cfg(built)
-    runner.train()
-    assert (tmp_path / "run" / "iter_2.pth").is_file()
-    tested = runner.test()
-    pairs = [
-        (sample.gt_sem_seg.data.flatten(), sample.pred_sem_seg.data.flatten())
-        for batch in runner.test_dataloader
-        for sample in runner.model.eval().test_step(batch)
-    ]
-    truth, found = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-    assert len(truth) == sum((50 + 3 * i) * (70 - 5 * i) for i in (3, 4))  # images' own sizes
-    truth, found = truth[truth != 255], found[truth != 255]
-    assert tested["aAcc"] == pytest.approx(100 * (truth == found).float().mean().item(), abs=0.006)
-    classes = {*truth.tolist(), *found.tolist()}
-    ious = [((truth == c) & (found == c)).sum() / ((truth == c) | (found == c)).sum() for c in classes]
-    assert tested["mIoU"] == pytest.approx(100 * sum(ious).item() / len(ious), abs=0.006)
