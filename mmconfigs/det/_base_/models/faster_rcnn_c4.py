@@ -12,7 +12,7 @@ norm, which keep ImageNet's statistics. Ours, because the counted network has to
 weights and normalisation of images. That code crops images with sides beyond 1:2, these configs do not.
 
 Backbone and head each read their part of one ImageNet checkpoint. From random weights, batch norms must train:
-mmconfigs/det/_base_/schedules/overfit.py shows how.
+_base_/models/faster_rcnn_c4_mini.py shows how.
 """
 
 norm_cfg = dict(type="BN", requires_grad=False)

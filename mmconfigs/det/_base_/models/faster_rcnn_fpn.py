@@ -2,7 +2,7 @@
 
 All four stages are backbone, a pyramid of 256 channels follows, and two linear layers score 7x7 features of 1,000
 regions. No paper counts it. Stem and first stage are not trained; batch norms keep ImageNet's statistics, their weights
-train. From random weights, batch norms must train: mmconfigs/det/_base_/schedules/overfit.py shows how.
+train. From random weights, batch norms must train: _base_/models/faster_rcnn_fpn_mini.py shows how.
 """
 
 model = dict(
