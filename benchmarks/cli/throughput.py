@@ -1,4 +1,4 @@
-"""slimbench throughput MODEL: training images a second of the engine, of a plain loop and of the device's ceiling."""
+"""slimbench throughput: training speed of the engine (MODEL), cost of detectors and segmentors (EXPERIMENT)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,28 @@ if TYPE_CHECKING:
 
 
 def command(
-    model: Annotated[list[str], typer.Argument(help="Names from the catalogue, as resnet56_cifar.")],
-    dataset: Annotated[str, typer.Option(help="Data set; random pixels stand in for CIFAR where it is absent.")] = (
-        "cifar10"
-    ),
+    model: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL|EXPERIMENT...",
+            help="Names from the catalogue, as resnet56_cifar; or experiments and config files of detection and "
+            "segmentation, which have a / in them.",
+        ),
+    ],
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EXPERIMENT",
+            help="What experiments are compared with; may be one of them.",
+            show_default="the first experiment",
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="Data set of models; random pixels stand in for CIFAR where it is absent.", show_default="cifar10"
+        ),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="cuda where there is a GPU, else cpu")
     ] = None,
@@ -25,7 +43,21 @@ def command(
         int | None, typer.Option(help="Threads of the CPU.", min=1, show_default="as torch takes them")
     ] = None,
     batch: Annotated[
-        int | None, typer.Option(help="Images an iteration.", min=1, show_default="as the protocol has it")
+        int | None,
+        typer.Option(help="Images an iteration.", min=1, show_default="as the protocol has it, or the baseline's"),
+    ] = None,
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="HEIGHTxWIDTH",
+            help="Size of an experiment's images.",
+            show_default="the baseline's training size",
+        ),
+    ] = None,
+    only: Annotated[
+        Literal["training", "inference"] | None,
+        typer.Option(help="Of experiments: one of the two.", show_default="both"),
     ] = None,
     precision: Annotated[
         Literal["bf16", "fp32"] | None, typer.Option(help="The engine's.", show_default="as the protocol has it")
@@ -37,21 +69,55 @@ def command(
         str | None,
         typer.Option(help="Several ways to compile, one after the other: no,default,reduce-overhead (CUDA graphs)."),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Time for each entrant, without its warm-up.", min=0.0)] = 10.0,
+    seconds: Annotated[
+        float, typer.Option(help="Time for each entrant (and mode), without its warm-up.", min=0.0)
+    ] = 10.0,
     data: Annotated[Path | None, typer.Option(help="Folder that holds the data set (default: SLIMBENCH_DATA).")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything measured there.")] = None,
 ) -> None:
     """Measure how fast this machine trains.
 
-    The engine trains as `slimbench train` does. In turn with it run a plain loop (torchvision's transforms image by
-    image, two workers, float32) and the ceiling (the same network, precision and optimizer on one batch that is there
-    already). The ratios hold on a busy machine too; images a second only on an idle one.
+    MODEL: the engine trains as `slimbench train` does. In turn with it run a plain loop (torchvision's transforms
+    image by image, two workers, float32) and the ceiling (the same network, precision and optimizer on one batch that
+    is there already). The ratios hold on a busy machine too; images a second only on an idle one.
+
+    EXPERIMENT: seconds an iteration and peak memory of training steps and of inference, against a baseline. Each
+    network has a process of its own; they compute in turn, on generated images and with random weights.
     """
+    from benchmarks.errors import UserError
+
+    if baseline is not None or any("/" in name or name.endswith(".py") for name in model):
+        of_models = {"dataset": dataset, "precision": precision, "compile": compile, "modes": modes, "data": data}
+        for name, value in of_models.items():
+            if value is not None:
+                raise UserError(
+                    f"--{name} is for models of classification; {model[0]} is measured as its config has it"
+                )
+        from benchmarks.cli import _iteration_cost
+
+        _iteration_cost.run(
+            model,
+            baseline,
+            device=device,
+            threads=threads,
+            batch=batch,
+            input_text=input_size,
+            seconds=seconds,
+            only=only,
+            json_file=json_file,
+        )
+        return
+    if input_size is not None or only is not None:
+        raise UserError(
+            f"{'--input' if input_size else '--only'} is for experiments of detection and segmentation, which have a / "
+            f"in their names; {model[0]} has none"
+        )
+    dataset = dataset or "cifar10"
+
     import torch
     from rich.console import Console
 
     from benchmarks import throughput
-    from benchmarks.errors import UserError
 
     if modes is not None and compile is not None:
         raise UserError("--modes and --compile/--no-compile: give one of them")

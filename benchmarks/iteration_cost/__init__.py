@@ -23,6 +23,6 @@ need be there. Weights are random, nothing is downloaded; the statistics of batc
 from __future__ import annotations
 
 from benchmarks.iteration_cost.measuring import measure
-from benchmarks.iteration_cost.records import Cost, Entrant, Report, Spread, read, write
+from benchmarks.iteration_cost.records import MODES, Cost, Entrant, Mode, Report, Spread, read, write
 
-__all__ = ["Cost", "Entrant", "Report", "Spread", "measure", "read", "write"]
+__all__ = ["MODES", "Cost", "Entrant", "Mode", "Report", "Spread", "measure", "read", "write"]

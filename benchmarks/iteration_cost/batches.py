@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ class Batch:
 
     def fresh(self) -> dict[str, list[Any]]:
         """The batch with copied truth: hosts pad and convert it in place."""
-        return {"inputs": list(self.images), "data_samples": [sample.clone() for sample in self.samples]}
+        return {"inputs": list(self.images), "data_samples": copy.deepcopy(self.samples)}
 
 
 def _metainfo(size: tuple[int, int]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from benchmarks.iteration_cost.worker import Job
 MIN_SLICES = 5
 MAX_SLICES = 12
 WARM_UP = {"cpu": 2, "cuda": 6}  # iterations; on a GPU cuDNN's search and the allocator need more
+PROGRAM = "benchmarks.iteration_cost.worker"
 DEBUG = "SLIMBENCH_DEBUG"  # with it, the workers' own output is shown
 
 
@@ -45,7 +46,7 @@ class Worker:
         root = str(Path(environment.__file__).resolve().parents[1])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.iteration_cost.worker"],
+            [sys.executable, "-m", PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if os.environ.get(DEBUG) else self._log,

@@ -78,8 +78,9 @@ class Network:
         for _ in range(iterations):
             self.regions = None
             logged = self.model.train_step(batch.fresh(), optim_wrapper=self._wrapper)
-        if not math.isfinite(float(logged["loss"])):
-            raise ValueError(f"the loss is {float(logged['loss'])}, and times of such numbers say nothing")
+        loss = float(logged["loss"].detach())
+        if not math.isfinite(loss):
+            raise ValueError(f"the loss is {loss}, and times of such numbers say nothing")
 
     def _infer(self, iterations: int) -> None:
         self.model.eval()
