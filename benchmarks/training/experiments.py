@@ -79,10 +79,11 @@ def experiment(name: str) -> Config:
     path = sources[protocol].path
     if path.is_dir():
         config = toolboxes.read(path / f"{model}.py", path.parents[1].name)
+        toolboxes.load(config)
     else:
         config = Config(_protocol_config(protocol)._cfg_dict.to_dict(), filename=str(path))
         config.model.name = model
-    import_modules_from_strings(**config.custom_imports)
+        import_modules_from_strings(**config.custom_imports)
     config.experiment = name
     return config
 

@@ -31,11 +31,15 @@ def saved(config: Config, runner: BenchmarkRunner, folder: Path) -> tuple[Sample
         from benchmarks.prediction import samples
 
         return samples.save(unwrap(runner.model), runner.test_dataloader, crops, folder)
-    from benchmarks.super_resolution.samples import save
-
     model: Any = unwrap(runner.model)
     model.eval()
     data = runner.test_loop.dataloader.dataset
+    if config.get("toolbox"):
+        from benchmarks.prediction.samples import save as save_findings
+
+        return save_findings(model, data, crops, folder)
+    from benchmarks.super_resolution.samples import save
+
     tested = {(item["name"], item["scale"]) for item in data.items}
 
     def restore(inputs: Tensor, targets: Tensor, scale: int, name: str) -> Tensor:

@@ -7,13 +7,18 @@ time budgets, and metrics by the ledger's names.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.utils import import_modules_from_strings
 
 from benchmarks.datasets.locate import ENVIRONMENT_VARIABLE as ROOT_VARIABLE
 from benchmarks.errors import UserError
@@ -24,6 +29,7 @@ TASKS = {
     "seg": ("mmseg", "onedl-mmsegmentation", "benchmarks.training.segmentation"),
 }
 _EVALUATORS = {"CocoMetric": "CocoQuality", "VOCMetric": "VocQuality", "IoUMetric": "SegmentationQuality"}
+_CHOICES = {"metric", "eval_mode", "iou_metrics"}  # of what is measured: ours measure all of it
 _HOOKS = [
     {"type": "DistributedHook"},
     {"type": "ChannelsLastHook"},
@@ -35,8 +41,9 @@ _HOOKS = [
 def read(path: Path, task: str) -> Config:
     """The config in `path` as the engine runs it. Raises UserError where the toolbox is not installed.
 
-    `toolbox` says whose it is. The batch is the total one of all processes: `auto_scale_lr.base_batch_size` where the
-    config has it, which counts on several GPUs, and the loader's otherwise.
+    `toolbox` says whose it is. Training is in bfloat16 under autocast, with channels_last, as in the other tasks. The
+    batch is the total one of all processes: `auto_scale_lr.base_batch_size` where the config has it, which counts on
+    several GPUs, and the loader's otherwise.
     """
     toolbox, package, metrics = TASKS[task]
     if find_spec(toolbox) is None:
@@ -60,8 +67,9 @@ def read(path: Path, task: str) -> Config:
         },
         "custom_hooks": [*content.get("custom_hooks", []), *_HOOKS],
     }
-    if content["optim_wrapper"].get("type") == "AmpOptimWrapper":
-        set_precision(content, True)
+    # With channels_last this was 1.6 times as fast on one core with Faster R-CNN (ResNet-50), 1.7 times with DeepLabv3+,
+    # 1.07 times with Sc-MobileNetV2 in it.
+    set_precision({"experiment": path.stem, **content}, amp=True)
     _train_by_rounds_or_epochs(content)
     for split in ("val", "test"):
         content[f"{split}_dataloader"]["sampler"] = {"type": "EpochSampler", "shuffle": False, "round_up": False}
@@ -82,20 +90,27 @@ def parse(path: Path) -> Config:
             os.environ[ROOT_VARIABLE] = hidden
 
 
+def load(config: Config) -> None:
+    """Import what the config names, without what the toolboxes and pycocotools have to say on the terminal."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import_modules_from_strings(**config.custom_imports)
+    if reader := sys.modules.get("pycocotools.coco"):
+        vars(reader)["print"] = lambda *_, **__: None
+
+
 def set_precision(config: Any, amp: bool) -> None:
     """Train under torch.autocast in bfloat16, on any device, or in float32; any experiment's config, in place."""
     wrapper = config["optim_wrapper"]
     for key in ("dtype", "loss_scale"):
         wrapper.pop(key, None)
-    plain = {"AutocastOptimWrapper": "OptimWrapper", "AmpOptimWrapper": "OptimWrapper"}
     kind = wrapper.get("type", "OptimWrapper")
-    if amp and kind in ("OptimWrapper", *plain):
-        wrapper["type"] = kind = "AutocastOptimWrapper"
+    exchangeable = ("OptimWrapper", "AutocastOptimWrapper", "AmpOptimWrapper")
+    if kind in exchangeable:
+        wrapper["type"] = "AutocastOptimWrapper" if amp else "OptimWrapper"
     if amp:
         wrapper["dtype"] = "bfloat16"
-    elif kind in plain:
-        wrapper["type"] = plain[kind]
-    else:
+    elif kind not in exchangeable:
         raise UserError(f"--no-amp: {kind}, the optimizer wrapper of {config['experiment']}, trains in bfloat16 only")
 
 
@@ -155,7 +170,8 @@ def _train_by_rounds_or_epochs(content: dict[str, Any]) -> None:
 def _ours(evaluator: Any) -> Any:
     if isinstance(evaluator, list):
         return [_ours(one) for one in evaluator]
-    return {**evaluator, "type": _EVALUATORS.get(evaluator["type"], evaluator["type"])}
+    settings = {key: value for key, value in evaluator.items() if key not in _CHOICES}
+    return {**settings, "type": _EVALUATORS[evaluator["type"]]} if evaluator["type"] in _EVALUATORS else evaluator
 
 
 def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
