@@ -239,6 +239,7 @@ def test_papers_freeze_the_first_stage_and_the_statistics(path):
     assert not [name for name in trains if name.startswith(("backbone.conv1", "backbone.bn1", "backbone.layer1."))]
     assert any(name.startswith("backbone.layer2.") for name in trains)
     norms = {name: module for name, module in detector.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    assert read(path).get("sync_bn") is None  # MMDetection's ResLayer keeps the statistics of BatchNorm2d only
     assert not [name for name, norm in norms.items() if norm.training]
     if "_c4_" in path.stem:
         assert not [name for name, norm in norms.items() if norm.weight.requires_grad or norm.bias.requires_grad]

@@ -15,8 +15,8 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
 )
-# Over several GPUs the batch norms that train take the statistics of the whole batch; otherwise this does nothing.
-sync_bn = "torch"
+# No `sync_bn`: the papers' detectors train no batch norm, and MMDetection's ResLayer (`norm_eval`) would not know its own
+# once they are SyncBatchNorm, and let them collect statistics.
 vis_backends = [dict(type="LocalVisBackend")]
 visualizer = dict(type="DetLocalVisualizer", vis_backends=vis_backends, name="visualizer")
 log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)
