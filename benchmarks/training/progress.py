@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from backbones.adapters.mmengine import unwrap
+from benchmarks.training.hooks import passes
 
 # what is shown of a validation, the first that was measured
 HEADLINES = {"top1_accuracy": "accuracy", "map": "AP", "map50_11point": "AP50", "miou": "mIoU"}
@@ -89,7 +90,7 @@ class ProgressHook(Hook):
 
     def _line(self, runner: Any) -> None:
         point = runner.curve[-1]
-        parts = [f"epoch {point['epoch']}/{runner.max_epochs}", f"loss {point['train_loss']:.4f}"]
+        parts = [f"epoch {point['epoch']}/{passes(runner, runner.max_epochs)}", f"loss {point['train_loss']:.4f}"]
         parts += _quality(point)
         if "share_of_ones" in point:
             parts.append(f"ones {point['share_of_ones']:.3f}")

@@ -27,10 +27,6 @@ def saved(config: Config, runner: BenchmarkRunner, folder: Path) -> tuple[Sample
     crops = config.get("samples", [])
     if not crops or not processes.is_main_process():
         return ()
-    if "scale" not in crops[0]:
-        from benchmarks.prediction import samples
-
-        return samples.save(unwrap(runner.model), runner.test_dataloader, crops, folder)
     model: Any = unwrap(runner.model)
     model.eval()
     data = runner.test_loop.dataloader.dataset
