@@ -10,7 +10,7 @@ import backbones.catalogue.slimconv_imagenet
 import backbones.catalogue.versatile_imagenet  # noqa: F401  (what they are made of)
 from backbones.catalogue.registry import Builder, ModelSpec, Paper, add, create_model, model_spec
 from backbones.nets.counting_detectors import FasterRCNNC4, FasterRCNNFPN
-from backbones.nets.counting_standins import Backbone, DeepLabV3Plus
+from backbones.nets.counting_standins import Backbone, DeepLabV3Plus, SeparableDeepLabV3Plus
 
 Size = tuple[int, int, int]
 
@@ -21,9 +21,9 @@ def _add(name: str, paper: Paper, part: str, build: Builder, baseline: str, size
     add(ModelSpec(name, paper, method, "slimbench", build, baseline, size, classes))
 
 
-def _deeplab_resnet(backbone: str, num_classes: int = 21) -> nn.Module:
+def _deeplab_resnet(backbone: str, num_classes: int = 21, network: type[DeepLabV3Plus] = DeepLabV3Plus) -> nn.Module:
     resnet = create_model(backbone, replace_stride_with_dilation=[False, False, True])
-    return DeepLabV3Plus.of_resnet(resnet, num_classes)
+    return network.of_resnet(resnet, num_classes)
 
 
 def _deeplab_mobilenet(backbone: str, num_classes: int = 21) -> nn.Module:
@@ -65,10 +65,24 @@ for _net in ("resnet50", "s_versatile_resnet50", "separate_l_versatile_resnet50_
     _base = "" if _net == "resnet50" else "backbone_resnet50"
     _add(f"backbone_{_net}", "versatile", _net, partial(_backbone, _net), _base, _SHORT_600, 0)
 
-# The whole detectors of that table, with the fourth stage as their head and, as is common today, with a feature
-# pyramid; and SlimConv in their place, which neither paper prints.
-for _net in ("resnet50", "sc_resnet50", "s_versatile_resnet50", "separate_l_versatile_resnet50_s4"):
+# Beside them stand the networks that mmconfigs trains and neither paper counts. The detectors of Table 10 with the
+# fourth stage as their head and, as is common today, with a feature pyramid; SlimConv in their place; both on VOC.
+_VERSATILE = ("s_versatile_resnet50", "separate_l_versatile_resnet50_s4")
+for _net in ("resnet50", "sc_resnet50", *_VERSATILE):
     _paper: Paper = "slimconv" if _net == "sc_resnet50" else "versatile"
-    for _kind, _build in (("c4", partial(_faster_rcnn, anchors=12)), ("fpn", _faster_rcnn_fpn)):
-        _base = "" if _net == "resnet50" else f"faster_rcnn_{_kind}_resnet50_coco"
-        _add(f"faster_rcnn_{_kind}_{_net}_coco", _paper, _net, partial(_build, _net), _base, _SHORT_600, 81)
+    for _kind, _data, _build, _size, _classes in (
+        ("c4", "coco", partial(_faster_rcnn, anchors=12), _SHORT_600, 81),
+        ("fpn", "coco", _faster_rcnn_fpn, _SHORT_600, 81),
+        ("c4", "voc", partial(_faster_rcnn, anchors=9), (3, 600, 850), 21),
+    ):
+        _base = "" if _net == "resnet50" else f"faster_rcnn_{_kind}_resnet50_{_data}"
+        _add(f"faster_rcnn_{_kind}_{_net}_{_data}", _paper, _net, partial(_build, _net), _base, _size, _classes)
+
+# Versatile filters below the head of Table VII, and MMSegmentation's own head.
+for _net in _VERSATILE:
+    _part = partial(_deeplab_resnet, _net)
+    _add(f"deeplabv3plus_{_net}", "versatile", _net, _part, "deeplabv3plus_resnet50", (3, 513, 513), 21)
+for _net in ("resnet50", "sc_resnet50"):
+    _part = partial(_deeplab_resnet, _net, network=SeparableDeepLabV3Plus)
+    _base = "" if _net == "resnet50" else "deeplabv3plus_sepaspp_resnet50"
+    _add(f"deeplabv3plus_sepaspp_{_net}", "slimconv", _net, _part, _base, (3, 513, 513), 21)

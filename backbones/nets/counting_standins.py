@@ -100,9 +100,33 @@ class DeepLabV3Plus(WholeNetwork):
         return _resize(logits, x)
 
 
-def _conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1) -> nn.Sequential:
+class SeparableDeepLabV3Plus(DeepLabV3Plus):
+    """For counting only: DeepLabv3+ with MMSegmentation's own head, DepthwiseSeparableASPPHead.
+
+    The 3x3 convolutions are depthwise separable, two of them follow the early features, and the pyramid is merged by a
+    dense 3x3. SlimConv's Table VII does not count this one.
+    """
+
+    def __init__(self, early: nn.Module, late: nn.Module, channels: tuple[int, int], num_classes: int = 21) -> None:
+        super().__init__(early, late, channels, num_classes)
+        for i, dilation in enumerate((6, 12, 18), 1):
+            self.pyramid[i] = _separable(channels[1], 256, dilation)
+        self.merge = _conv_bn_relu(5 * 256, 256, 3)
+        self.classifier = nn.Sequential(_separable(304, 256), _separable(256, 256), nn.Conv2d(256, num_classes, 1))
+
+
+def _separable(in_channels: int, out_channels: int, dilation: int = 1) -> nn.Sequential:
+    depthwise = _conv_bn_relu(in_channels, in_channels, 3, dilation, groups=in_channels)
+    return nn.Sequential(depthwise, _conv_bn_relu(in_channels, out_channels, 1))
+
+
+def _conv_bn_relu(
+    in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1, groups: int = 1
+) -> nn.Sequential:
     padding = dilation * (kernel_size // 2)
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation, bias=False)
+    conv = nn.Conv2d(
+        in_channels, out_channels, kernel_size, padding=padding, dilation=dilation, groups=groups, bias=False
+    )
     nn.init.kaiming_normal_(conv.weight)
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
 
