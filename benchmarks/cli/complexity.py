@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    model: Annotated[str, typer.Argument(help="A name from 'slimbench models'.")],
+    model: Annotated[str, typer.Argument(help="A name from 'slimbench models', or an OpenMMLab config.")],
     input_size: Annotated[
         str | None,
         typer.Option("--input", help="Channels, height and width, such as 3x224x224; default: the model's own."),
@@ -34,10 +34,11 @@ def command(
     The network exists on the meta device only. Detectors and segmentors are shown in parts: backbone, neck, heads.
     With --layers, --json prints one more key, "layers".
     """
-    from benchmarks.complexity import count, parse_input
+    from benchmarks.complexity import count, count_config, is_config, parse_input
 
     size = None if input_size is None else parse_input(input_size)
-    cost = count(model, size, convention, proposals=proposals)
+    counting = count_config if is_config(model) else count
+    cost = counting(model, size, convention, proposals=proposals)
     if as_json:
         import json
 
@@ -57,11 +58,12 @@ def _totals(cost: Complexity) -> Table:
 
     from benchmarks.complexity import CONVENTIONS
 
+    title = f"{cost.model}, one image of {cost.input}"
     table = Table(
-        title=f"{cost.model}, one image of {cost.input}",
+        title=title,
         caption=f"{cost.convention}: {CONVENTIONS[cost.convention]}",
         show_header=False,
-        min_width=60,
+        min_width=max(60, len(title)),
     )
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from benchmarks.complexity.configs import count_config, is_config
 from benchmarks.complexity.conventions import CONVENTIONS, DEFAULT_CONVENTION
 from benchmarks.complexity.counting import count
 from benchmarks.complexity.parts import Part
@@ -19,6 +20,8 @@ __all__ = [
     "LayerCost",
     "Part",
     "count",
+    "count_config",
     "format_input",
+    "is_config",
     "parse_input",
 ]
