@@ -54,11 +54,17 @@ class CocoQuality(CocoMetric):
             super().__init__(ann_file=ann_file, collect_device=collect_device, **kwargs)
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
-        """results: (truth, detections) of each image, as CocoMetric.process has them."""
+        """results: (truth, detections) of each image, as CocoMetric.process has them.
+
+        Raises UserError if the annotation file has not all of the data set's classes.
+        """
         truths, detected = zip(*results, strict=True) if results else ((), ())
         with quiet():
             truth = self._from_samples(truths) if self._coco_api is None else self._coco_api
             categories = truth.getCatIds(catNms=self.dataset_meta["classes"])
+            if len(categories) != len(self.dataset_meta["classes"]):  # labels would stand for other classes
+                told = f"{len(categories)} of the {len(self.dataset_meta['classes'])} classes of the data set"
+                raise UserError(f"the annotations to test with have {told}: both must have the same")
             evaluation = COCOeval(truth, _detections(truth, detected, categories), "bbox")
             evaluation.params.catIds = categories
             evaluation.params.imgIds = sorted({image["img_id"] for image in detected})

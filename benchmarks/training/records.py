@@ -89,9 +89,9 @@ def run_id(runner: BenchmarkRunner) -> str:
 def describe(config: Config, seed: int, runner: BenchmarkRunner) -> dict[str, Any]:
     """The part of a RunResult that is known before the run."""
     test_data = config.test_dataloader.dataset
-    splits = {"test": len(runner.test_loop.dataloader.dataset)}
+    splits = {"test": _images(runner.test_loop.dataloader.dataset)}
     if config.train_dataloader is not None:
-        splits["train"] = len(runner.train_dataloader.dataset)
+        splits["train"] = _images(runner.train_dataloader.dataset)
     verify = test_data.get("verify", True)
     return {
         "dataset": {
@@ -107,6 +107,13 @@ def describe(config: Config, seed: int, runner: BenchmarkRunner) -> dict[str, An
         "environment": run_environment(config, runner),
         "total_batch": None if config.train_dataloader is None else total_batch.total_batch(config),
     }
+
+
+def _images(dataset: Any) -> int:
+    """How many images there are, those that a RepeatDataset has several times counted once."""
+    while hasattr(dataset, "dataset"):
+        dataset = dataset.dataset
+    return len(dataset)
 
 
 def run_environment(config: Config, runner: BenchmarkRunner) -> environment.Environment:
