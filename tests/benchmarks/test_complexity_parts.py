@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from math import ceil
+from pathlib import Path
 
 import pytest
 import torch
@@ -116,6 +118,48 @@ def test_fractions_are_rounded_so_that_the_parts_still_sum() -> None:
         assert sum(whole) == ceil(factor * sum(values))
         assert all(abs(w - factor * value) < 1 for w, value in zip(whole, values, strict=True))
     assert [part.macs for part in parts] == [7] * 6
+
+
+# --- What the documentation says ---------------------------------------------------------------------
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "counting.md").read_text(encoding="utf-8")
+NUMBER = r"([\d.]+)"
+PRINTED = rf"{NUMBER} \| {NUMBER} \(([-+.\d]+) %\)"
+ROWS = re.findall(rf"^\| `(\w+)` \| {PRINTED} \| {PRINTED} \| ([\d, ]+) \|$", DOCUMENT, re.MULTILINE)
+
+
+def test_the_documentation_states_tables_7_to_9_as_they_are_counted() -> None:
+    assert len(ROWS) == 10
+    for name, macs, printed_macs, macs_off, params, printed_params, params_off, shares in ROWS:
+        cost = count(name, convention="ptflops-2018")
+        scales = (1e9, 1e6) if name.startswith("deeplab") else (2**30, 2**20)
+        for value, scale, said, printed, off in (
+            (cost.macs, scales[0], macs, printed_macs, macs_off),
+            (cost.params, scales[1], params, printed_params, params_off),
+        ):
+            assert f"{value / scale:.3f}" == said
+            assert (
+                f"{100 * (value / scale / float(printed) - 1):+.2f}".replace("-0.00", "+0.00") == f"{float(off):+.2f}"
+            )
+            assert abs(float(off)) < 0.2
+        heads: dict[str, int] = {}
+        for part in cost.parts:
+            heads[part.name.split(".")[0]] = heads.get(part.name.split(".")[0], 0) + part.macs
+        assert shares == ", ".join(f"{100 * macs / cost.macs:.0f}" for macs in heads.values())
+
+
+def test_the_documentation_states_the_detectors_of_table_10_as_they_are_counted() -> None:
+    for label, net in (
+        ("ResNet-50", "resnet50"),
+        ("S-Versatile", "s_versatile_resnet50"),
+        ("separate L-Versatile (s = 4)", "separate_l_versatile_resnet50_s4"),
+    ):
+        names = (f"backbone_{net}", f"faster_rcnn_c4_{net}_coco", f"faster_rcnn_fpn_{net}_coco")
+        said = [f"{count(name).mul / 1e9:.2f}, {count(name).params / 1e6:.2f}" for name in names]
+        assert f"| {label} | {' | '.join(said)} |" in DOCUMENT
+    detector = "faster_rcnn_c4_resnet101_voc"
+    few, usual, many = (count(detector, proposals=number).macs / 1e9 for number in (100, 300, 1000))
+    assert f"takes {few:.1f}, {usual:.1f} and {many:.1f} x 10⁹ MACs" in DOCUMENT
 
 
 # --- The command -----------------------------------------------------------------------------------
