@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,6 +151,12 @@ def test_sizes_without_objects_are_left_out(tmp_path):
     assert set(COCO_NUMBERS) - set(metrics) == {"map_medium", "map_large", "ar_medium", "ar_large"}
 
 
+def test_annotations_of_other_classes_are_refused(annotations):
+    content, path = annotations
+    with pytest.raises(UserError, match="have 3 of the 4 classes of the data set"):
+        coco_numbers(coco_metric(path, (*CLASSES, "unicorn")), nothing_found(content))
+
+
 def test_without_a_file_the_samples_carry_the_truth(annotations, tmp_path):
     content, _ = annotations
     for each in content["annotations"]:
@@ -271,3 +278,41 @@ def test_the_names_build_these_classes_and_metrics_have_no_prefix():
     assert isinstance(voc_metric(), VocQuality)
     assert coco_metric().prefix == voc_metric().prefix == ""
     assert METRICS.get("VocQuality") is detection.VocQuality
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    from benchmarks.datasets import registry
+
+    return registry.get("shapes-tiny").prepare(tmp_path_factory.mktemp("data"))
+
+
+@pytest.mark.parametrize(
+    ("config", "metric", "names"),
+    [
+        ("voc_mini", "VocQuality", {"map50_11point", "map50_area"}),
+        ("coco_mini", "CocoQuality", {"map", "map50", "map75", "ar100"}),
+    ],
+)
+def test_the_truth_that_a_config_loads_is_worth_a_hundred(drawn, monkeypatch, config, metric, names):
+    """Images are resized and truth is not: boxes in the image's own pixels, as detectors hand them back."""
+    from mmdet.registry import DATASETS
+    from mmengine.config import Config
+    from mmengine.registry import DefaultScope
+
+    monkeypatch.setenv("SLIMBENCH_DATA", str(drawn))
+    DefaultScope.get_instance("test", scope_name="mmdet")
+    path = Path(__file__).parents[2] / f"mmconfigs/det/_base_/datasets/{config}.py"
+    dataset = DATASETS.build(Config.fromfile(path).test_dataloader.dataset)
+    quality = METRICS.build({"type": metric})
+    quality.dataset_meta = dataset.metainfo
+    for item in dataset:
+        one = item["data_samples"].to_dict()
+        truth = {key: getattr(value, "tensor", value) for key, value in one["gt_instances"].items()}
+        one |= {"gt_instances": truth, "pred_instances": {**truth, "scores": torch.ones(len(truth["labels"]))}}
+        one["ignored_instances"] = {
+            key: getattr(value, "tensor", value) for key, value in one["ignored_instances"].items()
+        }
+        quality.process(None, [one])
+    metrics = quality.evaluate(len(dataset))
+    assert {name: metrics[name] for name in names} == pytest.approx(dict.fromkeys(names, 100.0))
