@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice, takewhile
 from pathlib import Path
 from shlex import quote
 
 from benchmarks.errors import MissingDataError
 
-MOST_ENTRIES = 1000  # of a folder that are looked at: those of photographs are large
+# What is looked at for a misplaced folder: ImageNet has a thousand of them, and a folder of photographs 118,287 files.
+MOST_FOLDERS, MOST_ENTRIES, DEPTH = 200, 1000, 3
 ELSEWHERE = ("proc", "sys", "dev")
 
 
 def is_there(path: Path) -> bool:
-    """A file, or a folder with something in it."""
-    if not path.is_dir():
-        return path.is_file()
-    with os.scandir(path) as entries:
-        return any(True for _ in entries)
+    """A file, or a folder with something in it; what may not be read is not there."""
+    if os.path.isfile(path):  # noqa: PTH113 (Path.is_file raises where a folder may not be entered)
+        return True
+    try:
+        with os.scandir(path) as entries:
+            return any(True for _ in entries)
+    except OSError:
+        return False
 
 
 def missing(title: str, roots: Sequence[Path], needs: Sequence[str], command: str) -> MissingDataError:
@@ -31,25 +35,28 @@ def missing(title: str, roots: Sequence[Path], needs: Sequence[str], command: st
     """
     found = {root: sum(is_there(root / need) for need in needs) for root in roots}
     root = max(found, key=found.__getitem__)
-    whole = next((place for place in _around(root) if all(is_there(place / need) for need in needs)), None)
+    below = _below(root)
+    around = (*root.absolute().parents[:DEPTH], *below)
+    whole = next((place for place in around if all(is_there(place / need) for need in needs)), None)
     if whole:
         first = f"{title} is not in {root} but in {whole}: say --data {quote(str(whole))}"
     else:
         told = f"is not whole in {root}" if found[root] else f"not found in {', '.join(map(str, found))}"
         first = f"{title} {told}; get it with: {command.format(root=quote(str(root)))}"
-    return MissingDataError("\n".join([first, *_tree(root, needs, search=not whole)]))
+    return MissingDataError("\n".join([first, *_tree(root, needs, [] if whole else below)]))
 
 
-def _around(root: Path) -> Iterator[Path]:
-    """The folders above a root, the nearest first, then those one and two levels below it."""
-    yield from root.absolute().parents[:3]
-    for folder in _folders(root):
-        yield folder
-        yield from _folders(folder)
+def _below(root: Path) -> list[Path]:
+    """Folders below a root, the nearest first, `MOST_FOLDERS` of them at most."""
+    found, level = [], [root]
+    for _ in range(DEPTH):
+        level = list(islice((folder for parent in level for folder in _folders(parent)), MOST_FOLDERS))
+        found += level
+    return found[:MOST_FOLDERS]
 
 
-def _tree(root: Path, needs: Sequence[str], search: bool) -> list[str]:
-    """The needs as an indented tree, behind each whether it is there."""
+def _tree(root: Path, needs: Sequence[str], below: Sequence[Path]) -> list[str]:
+    """The needs as an indented tree, behind each whether it is there, or where else in the folders `below`."""
     rows: list[tuple[str, str]] = []
     above: list[str] = []
     for need in needs:
@@ -58,31 +65,18 @@ def _tree(root: Path, needs: Sequence[str], search: bool) -> list[str]:
         rows += [("    " + "  " * depth + f"{folders[depth]}/", "") for depth in range(shared, len(folders))]
         above = folders
         leaf = "    " + "  " * len(folders) + (name if Path(name).suffix else f"{name}/")
-        rows.append((leaf, _state(root, need, search)))
+        rows.append((leaf, _state(root / need, below)))
     width = max(len(text) for text, _ in rows) + 2
     return [f"  {root}/", *(f"{text:<{width}}{state}".rstrip() for text, state in rows)]
 
 
-def _state(root: Path, need: str, search: bool) -> str:
-    path = root / need
+def _state(path: Path, below: Sequence[Path]) -> str:
     if is_there(path):
         return "is there"
-    if search and (other := _elsewhere(root, path.name)):
+    others = (other for folder in below for other in (folder, folder / path.name) if other.name == path.name)
+    if other := next(filter(is_there, others), None):
         return f"missing, but there is {other}"
     return "empty" if path.is_dir() else "missing"
-
-
-def _elsewhere(root: Path, name: str) -> Path | None:
-    """A folder or file of this name up to three levels below the root, at another place than it should be."""
-    level = [root]
-    for _ in range(3):
-        level = [folder for parent in level for folder in _folders(parent)]
-        for folder in level:
-            if folder.name == name and is_there(folder):
-                return folder
-            if is_there(folder / name):
-                return folder / name
-    return None
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -138,6 +138,19 @@ def test_a_folder_at_another_place_is_named(scenes, tmp_path):
     assert f"      photos/   missing, but there is {tmp_path / 'set/images/photos'}" in told(scenes, tmp_path)
 
 
+def test_the_search_ends_in_a_folder_of_very_many(scenes, tmp_path, monkeypatch):
+    from benchmarks.datasets import missing
+
+    listed = []
+    real = missing._folders
+    monkeypatch.setattr(missing, "_folders", lambda folder: listed.append(folder) or real(folder))
+    monkeypatch.setattr(missing, "MOST_FOLDERS", 20)
+    for number in range(30):
+        (tmp_path / f"{number:02}" / "a" / "b" / "c").mkdir(parents=True)
+    assert "missing" in told(scenes, tmp_path)[-1]
+    assert len(listed) <= 1 + 2 * 20
+
+
 def test_of_several_roots_that_with_most_of_it_is_drawn(scenes, tmp_path, monkeypatch):
     from benchmarks.datasets import scenes as module
 
