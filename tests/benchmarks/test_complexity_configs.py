@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import torchvision
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.cli import main
@@ -230,6 +231,33 @@ def test_a_segmentor_and_what_is_only_stored(tmp_path: Path) -> None:
     assert parts["auxiliary_head"][0] > 0 == parts["auxiliary_head"][1]
     assert [remark.split()[0] for remark in cost.remarks] == ["auxiliary_head", "tests"]
     assert cost.macs > cost.mul  # batch norms, however they are synchronised
+
+
+def test_a_classifier_is_backbone_neck_and_head() -> None:
+    """MMPretrain need not be installed: a class of that name, which holds what its classifiers hold."""
+    layers = {
+        "backbone": torch.nn.Conv2d(3, 4, 1),
+        "neck": torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()),
+        "head": torch.nn.Linear(4, 5),
+    }
+    known = {"extract_feat": None, "predict": None, "__module__": "mmpretrain.models.classifiers.image"}
+    model = type("ImageClassifier", (torch.nn.Module,), known)()
+    for name, layer in layers.items():
+        model.add_module(name, layer)
+    parts = {part.name: (part.params, part.macs) for part in count(whole_network(model), (3, 6, 7)).parts}
+    assert parts == {"backbone": (16, 42 * 12), "neck": (0, 0), "head": (25, 20)}
+
+
+def test_a_config_of_mmpretrain(tmp_path: Path) -> None:
+    pytest.importorskip("mmpretrain")
+    model = {
+        "type": "ImageClassifier", "backbone": {"type": "ResNet", "depth": 18},
+        "neck": {"type": "GlobalAveragePooling"},
+        "head": {"type": "LinearClsHead", "num_classes": 5, "in_channels": 512},
+    }  # fmt: skip
+    cost = count_config(config_file(tmp_path, model, "mmpretrain"), (3, 64, 64))
+    expected = count(torchvision.models.resnet18(num_classes=5), (3, 64, 64))
+    assert (cost.params, cost.macs) == (expected.params, expected.macs)
 
 
 # --- What cannot be counted -------------------------------------------------------------------------
