@@ -69,11 +69,21 @@ class Group(_Data):
 
 
 class Crop(_Data):
-    """A picture of a figure: what its column measures is the enlargement of this picture at this scale."""
+    """A picture of a figure: what its column measures is the enlargement of this picture at this scale.
+
+    Scale 1: the whole picture with predicted boxes or masks; the column is measured on all test images.
+    """
 
     column: str
     picture: str
-    scale: int = Field(ge=2)
+    scale: int = Field(default=1, ge=1)
+
+
+class StandIn(_Data):
+    """A shortened protocol on another data set, whose runs a figure shows under a heading of their own."""
+
+    dataset: str
+    protocol: str
 
 
 class CellData(_Data):
@@ -158,8 +168,9 @@ class FigureData(_Data):
 class Table(_Data):
     """One published table.
 
-    ``crops``: the pictures of a figure that shows them as every row enlarges them. ``everything``: the report also
-    lists all that was measured of its models, by protocol.
+    ``crops``: the pictures of a figure that shows what every row makes of them. ``stand_ins``: runs that show the
+    figure's networks at work, and never fill its cells. ``everything``: the report also lists all that was measured of
+    its models, by protocol.
     """
 
     name: str
@@ -179,6 +190,7 @@ class Table(_Data):
     notes: list[str] = []
     figure: FigureData | None = None
     crops: list[Crop] = []
+    stand_ins: list[StandIn] = []
     everything: bool = False
 
     @property

@@ -25,7 +25,7 @@ from benchmarks import digits
 from benchmarks.digits import NOT_PRINTED
 from benchmarks.errors import UserError, did_you_mean
 from benchmarks.metrics import METRICS
-from benchmarks.published import CellData, Column, Row, Table
+from benchmarks.published import CellData, Column, Crop, Row, StandIn, Table
 from benchmarks.reports import costs
 from benchmarks.reports.sources import Counter, Run, by_seed
 
@@ -96,11 +96,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Report:
-    """A table and its cells, row by row in the order of the columns; and all runs of its data set."""
+    """A table and its cells, row by row in the order of the columns; and all runs of its data set.
+
+    ``stand_ins``: for each of the table's that has runs, a report of the rows that they measured.
+    """
 
     table: Table
     cells: tuple[Cell, ...]
     runs: tuple[Run, ...] = ()
+    stand_ins: tuple[Report, ...] = ()
 
     def row(self, row: Row) -> tuple[Cell, ...]:
         """Return the cells of one row, in the order of the columns."""
@@ -124,7 +128,28 @@ def build(table: Table, counter: Counter, runs: Sequence[Run]) -> Report:
             cells += [_cell(table, row, column, counter, runs) for column in table.columns]
         except UserError as error:
             raise UserError(f"{table.file}: row {row.name!r}: {error}") from error
-    return Report(table, tuple(cells), tuple(run for run in runs if run.dataset == table.dataset))
+    stand_ins = [_stand_in(table, other, counter, runs) for other in table.stand_ins]
+    own = tuple(run for run in runs if run.dataset == table.dataset)
+    return Report(table, tuple(cells), own, tuple(filter(None, stand_ins)))
+
+
+def _stand_in(table: Table, other: StandIn, counter: Counter, runs: Sequence[Run]) -> Report | None:
+    """The report of a stand-in's runs, with the pictures that they kept; None if it has no run of the table's rows."""
+    found = [run for run in runs if (run.dataset, run.protocol, run.proxy) == (other.dataset, other.protocol, True)]
+    measured = {run.model for run in found if run.finished and run.trained}
+    rows = [row for row in table.rows if row.model in measured]
+    kept = sorted({sample.picture for run in found for sample in run.samples})
+    if not rows:
+        return None
+    names = [row.name for row in rows]
+    changes = {
+        "dataset": other.dataset,
+        "protocol": other.protocol,
+        "rows": [row.model_copy(update={"baseline": row.baseline if row.baseline in names else ""}) for row in rows],
+        "crops": [Crop(column=table.columns[0].id, picture=picture) for picture in kept],
+        "stand_ins": [],
+    }
+    return build(table.model_copy(update=changes), counter, found)
 
 
 def unit_of(table: Table, row: Row, column: Column) -> str:

@@ -159,6 +159,7 @@ def _context(report: Report, paper: Paper) -> dict[str, Any]:
         "gain_units": list(units),
         "tolerances": [f"{claims.TOLERANCE[unit]} {unit}" for unit in units],
         "crops_caption": crops.caption(report) if table.crops else "",
+        "stand_ins": [(other, crops.stand_in_stem(other), runs.lines(other)) for other in report.stand_ins],
         "measures": measures,
         "everything": everything_lines,
         "run_lines": run_lines,

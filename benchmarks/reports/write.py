@@ -83,7 +83,12 @@ def write(joined: Joined, output: Path, results: Path | None = None) -> list[Pat
             from benchmarks.ledger import results_dir
             from benchmarks.reports import crops, style
 
-            written += style.save(crops.draw(joined.report, joined.paper.short, results_dir(results)), stem)
+            pictures, short = results_dir(results), joined.paper.short
+            figure = crops.draw(joined.report, crops.heading(joined.report, short), pictures)
+            written += style.save(figure, stem)
+            for other in joined.report.stand_ins:
+                figure = crops.draw(other, crops.stand_in_heading(other, short), pictures)
+                written += style.save(figure, stem.with_name(crops.stand_in_stem(other)))
     except OSError as error:
         raise UserError(f"cannot write {stem.parent}: {error.strerror or error}") from error
     return written

@@ -125,7 +125,7 @@ def cell(report, row, column):
 
 
 def colour(tile):
-    with Image.open(io.BytesIO(tile.png)) as image:
+    with Image.open(io.BytesIO(tile.content)) as image:
         return image.convert("RGB").getpixel((0, 0))
 
 
@@ -198,7 +198,7 @@ def test_a_line_of_the_runs_names_few_numbers(report, record):
 
 def test_without_runs_every_place_says_what_fills_it(report, tmp_path):
     ((truth, printed, small, bicubic, plain),) = crops.tiles(report(), tmp_path / "ledger")
-    assert [tile.png for tile in (truth, printed, small, bicubic, plain)] == [None] * 5
+    assert [tile.content for tile in (truth, printed, small, bicubic, plain)] == [None] * 5
     assert (truth.column, truth.missing) == (crops.TRUTH, "comes with\nthe first run")
     assert "".join(printed.missing.split()) == "slimbenchtestcifar10/paper-400e/tested--checkpointFILE"
     assert "".join(small.missing.split()) == "slimbenchtraincifar10/paper-400e/small"
@@ -234,19 +234,19 @@ def test_pictures_and_numbers_are_those_of_the_same_run(report, record, tmp_path
     assert colour(small) == (0, 128, 0)
     assert (small.words, small.status) == (("33.00 dB", "proxy, proxy-2e"), "proxy")
     assert bicubic.words == ("27.43 dB", "evaluated, no network")
-    assert printed.png is None
+    assert printed.content is None
 
 
 def test_a_number_without_its_picture_is_shown_without(report, record, tmp_path):
     record("base", 37.4, colour="red")
     record("small", 36.0)  # kept none
     ((_, _, small, _, plain),) = crops.tiles(report(), tmp_path / "ledger")
-    assert (small.words[0], small.png, small.missing) == ("33.00 dB", None, "no picture\nwas kept")
-    assert plain.png is not None
+    assert (small.words[0], small.content, small.missing) == ("33.00 dB", None, "no picture\nwas kept")
+    assert plain.content is not None
     for file in (tmp_path / "ledger").rglob("result.png"):
         file.write_bytes(file.read_bytes() + b"altered")
     ((_, _, _, _, plain),) = crops.tiles(build_again(tmp_path), tmp_path / "ledger")
-    assert plain.png is None
+    assert plain.content is None
 
 
 def build_again(tmp_path):
@@ -263,8 +263,8 @@ def test_all_pictures_of_a_row_show_the_same_part(report, record, tmp_path):
     record("base", 37.4, colour="red", box=(0, 0, 6, 6), seed=1)
     record("small", 37.0, colour="blue", box=BOX)
     ((truth, _, small, _, plain),) = crops.tiles(report(), tmp_path / "ledger")
-    assert Image.open(io.BytesIO(truth.png)).size == Image.open(io.BytesIO(plain.png)).size == (6, 6)
-    assert small.png is None
+    assert Image.open(io.BytesIO(truth.content)).size == Image.open(io.BytesIO(plain.content)).size == (6, 6)
+    assert small.content is None
 
 
 def test_the_figure_shows_the_pixels_and_equal_figures_are_equal_files(report, record, tmp_path):
