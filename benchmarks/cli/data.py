@@ -26,7 +26,8 @@ def command(
 
     list shows all data sets and where they were found. check compares one with its official checksums or numbers of
     files; the exit code is 1 if something is missing. prepare downloads and unpacks it into --data; ImageNet's archives
-    must be fetched by hand, with a registration, and are then unpacked; imagenet-tiny is drawn.
+    must be fetched by hand, with a registration, and are then unpacked; imagenet-tiny and shapes-tiny are drawn;
+    coco2014 and voc12aug are fetched and get their splits and masks.
 
     Without --data and SLIMBENCH_DATA, data/ of the checkout, of the current folder and of the user's cache are tried.
     """
