@@ -2,6 +2,7 @@
 
 Command:          slimbench train voc-mini/smoke/deeplabv3plus_mobilenet_v2
                   or `python TOOLS/train.py mmconfigs/seg/voc-mini/smoke/deeplabv3plus_mobilenet_v2.py`
+                  (TOOLS: mmseg/.mim/tools where MMSegmentation is installed)
 Expected time:    half a minute on two CPU cores
 Expected metric:  none
 """

@@ -2,6 +2,7 @@
 
 Command:          slimbench train voc-mini/smoke/deeplabv3plus_sc_resnet50
                   or `python TOOLS/train.py mmconfigs/seg/voc-mini/smoke/deeplabv3plus_sc_resnet50.py`
+                  (TOOLS: mmseg/.mim/tools where MMSegmentation is installed)
 Expected time:    a minute and a half on two CPU cores
 Expected metric:  none
 """

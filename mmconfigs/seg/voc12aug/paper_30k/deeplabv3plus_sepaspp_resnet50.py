@@ -5,6 +5,7 @@ SlimConv's Table VII, and it has no line there.
 
 Command:          slimbench train voc12aug/paper-30k/deeplabv3plus_sepaspp_resnet50
                   or `python TOOLS/train.py mmconfigs/seg/voc12aug/paper_30k/deeplabv3plus_sepaspp_resnet50.py`
+                  (TOOLS: mmseg/.mim/tools where MMSegmentation is installed)
 Expected time:    about an hour on one H100 (not measured)
 Expected metric:  mIoU on the 1,449 validation images; nothing printed to compare it with
 """
