@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from benchmarks.iteration_cost import Report
-    from benchmarks.iteration_cost.records import Mode
+    from benchmarks.iteration_cost.records import Mode, Precision
 
 MIB = 2**20
 
@@ -22,6 +22,7 @@ def run(
     *,
     device: str | None,
     threads: int | None,
+    precision: Precision | None,
     batch: int | None,
     input_text: str | None,
     seconds: float,
@@ -44,6 +45,7 @@ def run(
         others,
         device=device,
         threads=threads,
+        precision=precision,
         batch=batch,
         input_size=size,
         seconds=seconds,
@@ -81,9 +83,9 @@ def show(report: Report) -> None:
     commit = "no commit" if git.commit is None else f"commit {git.commit[:12]}{' with changes' if git.dirty else ''}"
     height, width = report.input_size
     console.print(
-        f"{where.device}, {where.cpu_threads} threads, {where.precision}, torch {where.torch}, {commit}. Training "
-        f"{report.batch} x 3 x {height} x {width}, inference one image; generated images and truth, random weights. "
-        "Median and quartiles over the slices that the networks took in turn."
+        f"{where.device}, {where.cpu_threads} threads, torch {where.torch}, {commit}. Training {report.batch} x 3 x "
+        f"{height} x {width} in {where.precision}, {where.memory_format}; inference one image in fp32. Generated "
+        "images and truth, random weights. Median and quartiles over the slices that the networks took in turn."
     )
     console.print(
         "Peak memory is PyTorch's on the GPU."

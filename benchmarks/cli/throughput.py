@@ -60,7 +60,7 @@ def command(
         typer.Option(help="Of experiments: one of the two.", show_default="both"),
     ] = None,
     precision: Annotated[
-        Literal["bf16", "fp32"] | None, typer.Option(help="The engine's.", show_default="as the protocol has it")
+        Literal["bf16", "fp32"] | None, typer.Option(help="Of training.", show_default="as the protocol has it")
     ] = None,
     compile: Annotated[  # noqa: A002 (the option's name)
         bool | None, typer.Option(help="torch.compile on or off.", show_default="off, as in short runs")
@@ -87,7 +87,7 @@ def command(
     from benchmarks.errors import UserError
 
     if baseline is not None or any("/" in name or name.endswith(".py") for name in model):
-        of_models = {"dataset": dataset, "precision": precision, "compile": compile, "modes": modes, "data": data}
+        of_models = {"dataset": dataset, "compile": compile, "modes": modes, "data": data}
         for name, value in of_models.items():
             if value is not None:
                 raise UserError(
@@ -100,6 +100,7 @@ def command(
             baseline,
             device=device,
             threads=threads,
+            precision=precision,
             batch=batch,
             input_text=input_size,
             seconds=seconds,

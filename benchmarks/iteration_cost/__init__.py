@@ -4,7 +4,8 @@
 
 *What is timed.* Training is the host's own `train_step`: data preprocessor, forward, losses, backward, optimizer step,
 and with `VersatileMaskHook` the masks' penalty and rule. Inference is `val_step` of one image: forward and
-post-processing. Reading and augmenting images, other hooks, metrics and checkpoints are not in it.
+post-processing, in float32. An experiment is trained as our engine does it (bfloat16, channels_last), a config file as
+it stands. Reading and augmenting images, other hooks, metrics and checkpoints are not in it.
 
 *How.* Each network lives in a process of its own (`worker`). The processes take slices of time in turn, A B C A B C,
 and only one computes at a time, so that whatever else the machine does disturbs all of them alike. Ratios are taken

@@ -9,28 +9,32 @@ from typing import Any
 from mmengine.config import Config
 
 from benchmarks.errors import UserError
+from benchmarks.iteration_cost.records import Precision
 
 #: default scope -> what `batches` generates
 TASKS = {"mmdet": "det", "mmseg": "seg"}
 LEARNING_RATE = 1e-6  # of random weights on random pixels: the steps cost what they cost, and nothing diverges
 
 
-def load(name: str) -> Config:
-    """The config of an experiment's name or of a file. What it imports is not imported here for a file.
+def load(name: str, precision: Precision | None = None) -> Config:
+    """The config of an experiment's name, as the engine trains it, or of a file, as the host's tools/train.py does.
+
+    precision: of training steps, None as the config has it.
 
     Raises UserError for an unknown name, an unreadable file, and a config that is neither MMDetection's nor
     MMSegmentation's.
     """
-    path = Path(name)
-    if path.suffix == ".py" or path.is_file():
-        config = _read(path)
-    else:
-        from benchmarks.training import experiments
+    from benchmarks.training import experiments, toolboxes
 
-        config = experiments.experiment(name)
+    path = Path(name)
+    from_file = path.suffix == ".py" or path.is_file()
+    config = _read(path) if from_file else experiments.experiment(name)
     task_of(config, name)
     if "model" not in config or "optim_wrapper" not in config:
         raise UserError(f"{name} has no {'optim_wrapper' if 'model' in config else 'model'}, so it cannot be trained")
+    config.experiment = name
+    if precision is not None:
+        toolboxes.set_precision(config, amp=precision == "bf16")
     return config
 
 
@@ -93,10 +97,12 @@ def without_weights(config: Config) -> Config:
 
 
 def _read(path: Path) -> Config:
+    from benchmarks.training import toolboxes
+
     if not path.is_file():
         raise UserError(f"no config file {path}")
     try:
-        return Config.fromfile(path, import_custom_modules=False)
+        return toolboxes.parse(path)
     except Exception as error:  # a config is a program: anything can go wrong in it
         raise UserError(f"{path} is no config that MMEngine reads: {type(error).__name__}: {error}") from error
 

@@ -18,7 +18,7 @@ from benchmarks import environment
 from benchmarks.environment import Environment
 from benchmarks.errors import UserError
 from benchmarks.iteration_cost import configs
-from benchmarks.iteration_cost.records import MODES, Cost, Entrant, Mode, Report, Spread, ratios
+from benchmarks.iteration_cost.records import MODES, Cost, Entrant, Mode, Precision, Report, Spread, ratios
 from benchmarks.iteration_cost.worker import Job
 
 MIN_SLICES = 5
@@ -106,6 +106,7 @@ def measure(
     *,
     device: str | None = None,
     threads: int | None = None,
+    precision: Precision | None = None,
     batch: int | None = None,
     input_size: tuple[int, int] | None = None,
     seconds: float = 10.0,
@@ -114,6 +115,7 @@ def measure(
 ) -> Report:
     """Measure networks side by side. Names are experiments' or config files'; `baseline` may be among `others` again.
 
+    precision: of training steps, None as each config has it; experiments are trained in bfloat16, inference is float32.
     batch, input_size: None as the baseline's config has them; they hold for all. seconds: for each network and mode,
     without warm-up; a network gets `MIN_SLICES` iterations at least. tell: is called with lines about the progress.
 
@@ -123,12 +125,12 @@ def measure(
     from benchmarks.training import device as devices
 
     names = (baseline, *others)
-    loaded = {name: configs.load(name) for name in names}
+    loaded = {name: configs.load(name, precision) for name in names}
     size = input_size or configs.input_size(loaded[baseline], baseline)
     images = batch or configs.batch_size(loaded[baseline])
     place = devices.check(device)
     started = datetime.now(timezone.utc)
-    with _started([Job(name, images, size, place, threads) for name in names]) as workers:
+    with _started([Job(name, images, size, place, threads, precision) for name in names]) as workers:
         tell(f"building {len(workers)} networks ...")
         described = [worker.described() for worker in workers]
         warm_up = WARM_UP[place.partition(":")[0]]

@@ -19,7 +19,7 @@ from benchmarks.iteration_cost import configs
 from benchmarks.iteration_cost.batches import Batch
 from benchmarks.iteration_cost.records import Mode
 
-_HOOK = "VersatileMaskHook"
+_MASKS, _FORMAT = "VersatileMaskHook", "ChannelsLastHook"  # the hooks that change what a step computes
 
 
 def prepare(config: Config) -> None:
@@ -39,6 +39,7 @@ class Network:
 
     regions: rows that the region extractor of a two-stage detector was given in the last iteration; None without one.
     mask_hook: whether the config trains learned masks with VersatileMaskHook; None without learned masks.
+    channels_last: whether weights are stored so, as in our experiments.
     """
 
     def __init__(self, config: Config, task: str, batch: int, size: tuple[int, int], device: str) -> None:
@@ -49,6 +50,14 @@ class Network:
         self.model: Any = revert_sync_batchnorm(MODELS.build(self.config.model))  # there is one process
         self.model.init_weights()
         self.model.to(device)
+        hooks = {
+            hook["type"]: HOOKS.build(hook)
+            for hook in self.config.get("custom_hooks") or ()
+            if hook["type"] in {_MASKS, _FORMAT}
+        }
+        self.channels_last = _FORMAT in hooks
+        if self.channels_last:
+            hooks[_FORMAT].before_run(SimpleNamespace(model=self.model))
         self.regions: int | None = None
         extractor = getattr(getattr(self.model, "roi_head", None), "bbox_roi_extractor", None)
         for one in extractor if isinstance(extractor, nn.ModuleList) else [extractor]:
@@ -56,9 +65,8 @@ class Network:
                 one.register_forward_hook(self._count_regions)
         settle_statistics(self.model, self.batches["inference"])
         self._wrapper: Any = None
-        hooks = [hook for hook in self.config.get("custom_hooks") or () if hook["type"] == _HOOK]
-        self._hooks = [HOOKS.build(hook) for hook in hooks]
-        self.mask_hook = bool(hooks) if any(backbones.learnable_layers(self.model)) else None
+        self._mask_hook = hooks.get(_MASKS)
+        self.mask_hook = self._mask_hook is not None if any(backbones.learnable_layers(self.model)) else None
 
     def iterate(self, mode: Mode, iterations: int) -> None:
         """Train or infer so many times, and wait until it is done. Raises ValueError if the loss is not finite."""
@@ -93,10 +101,10 @@ class Network:
     def _begin_training(self) -> None:
         self._wrapper = build_optim_wrapper(self.model, self.config.optim_wrapper)
         self._wrapper.initialize_count_status(self.model, 0, 10**9)  # as the loops do, for accumulated gradients
-        runner = SimpleNamespace(model=self.model, optim_wrapper=self._wrapper, param_schedulers=[])
-        for hook in self._hooks:
-            hook.before_run(runner)
-            hook.before_train(runner)
+        if self._mask_hook is not None:
+            runner = SimpleNamespace(model=self.model, optim_wrapper=self._wrapper, param_schedulers=[])
+            self._mask_hook.before_run(runner)
+            self._mask_hook.before_train(runner)
 
     def _count_regions(self, module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
         self.regions = (self.regions or 0) + len(arguments[1])

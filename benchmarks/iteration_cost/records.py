@@ -15,6 +15,7 @@ from benchmarks.atomic import replacing
 from benchmarks.environment import Environment, GitState
 
 Mode = Literal["inference", "training"]
+Precision = Literal["bf16", "fp32"]
 MODES: tuple[Mode, ...] = ("inference", "training")
 
 

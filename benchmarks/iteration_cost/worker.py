@@ -20,18 +20,19 @@ from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
     from benchmarks.iteration_cost.network import Network
-    from benchmarks.iteration_cost.records import Mode
+    from benchmarks.iteration_cost.records import Mode, Precision
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to build. size: (height, width). threads: of the CPU, None as torch takes them."""
+    """What to build. size: (height, width). threads: None as torch takes them. precision: None as the config has it."""
 
     name: str
     batch: int
     size: tuple[int, int]
     device: str
     threads: int | None = None
+    precision: Precision | None = None
 
     def line(self) -> str:
         """As it is sent."""
@@ -60,7 +61,7 @@ def serve(orders: IO[str], answers: IO[str]) -> None:
 
     content = json.loads(orders.readline())
     job = Job(**{**content, "size": tuple(content["size"])})
-    config = configs.load(job.name)
+    config = configs.load(job.name, job.precision)
 
     import torch
 
@@ -100,8 +101,11 @@ def _description(network: Network, device: str) -> dict[str, Any]:
 
     parameters = list(network.model.parameters())
     wrapper = network.config.optim_wrapper
-    precision = "fp32" if wrapper.get("type", "OptimWrapper") == "OptimWrapper" else wrapper.get("dtype", "float16")
-    described = environment.collect(precision=precision, compile="no")
+    described = environment.collect(
+        precision="fp32" if wrapper.get("type", "OptimWrapper") == "OptimWrapper" else wrapper.get("dtype", "float16"),
+        memory_format="channels_last" if network.channels_last else "contiguous",
+        compile="no",
+    )
     if not device.startswith("cuda"):
         described = described.model_copy(update={"gpu": None})
     return {
