@@ -102,9 +102,14 @@ def _unexplained(joined: Joined) -> list[str]:
 
 
 def _shown(paths: list[Path]) -> str:
-    """Write files of one stem as ``reports/slimconv/table1.{md,tex}``, seen from here where they lie below."""
+    """Write files of one stem as ``reports/slimconv/table1.{md,tex}``, seen from here where they lie below.
+
+    Files of another stem, a proxy's figure beside the paper's, follow by their names.
+    """
     stem = paths[0].with_suffix("")
-    return f"{_relative(stem)}.{{{','.join(path.name.removeprefix(f'{stem.name}.') for path in paths)}}}"
+    own = [path.name.removeprefix(f"{stem.name}.") for path in paths if path.name.startswith(f"{stem.name}.")]
+    others = [path.name for path in paths if not path.name.startswith(f"{stem.name}.")]
+    return ", ".join([f"{_relative(stem)}.{{{','.join(own)}}}", *others])
 
 
 def _relative(path: Path) -> str:

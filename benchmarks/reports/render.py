@@ -139,6 +139,7 @@ def _context(report: Report, paper: Paper) -> dict[str, Any]:
         "groups": _groups(report),
         "command": text.command(table.name),
         "stem": table.name.rpartition("/")[2],
+        "heading": text.heading,
         "headings": [text.heading(report, column) for column in table.columns],
         "ours": lambda cell: text.ours(report, cell),
         "verdict": text.verdict,

@@ -10,6 +10,7 @@ import report_samples as samples
 from PIL import Image
 
 from benchmarks import ledger, sample_files
+from benchmarks.cli import reproduce
 from benchmarks.published import load_paper, load_table, select_tables
 from benchmarks.reports import cells, costs, crops, write
 from benchmarks.reports.sources import ledger_results, runs_of
@@ -125,10 +126,17 @@ def test_a_proxy_fills_no_place_and_stands_beneath_by_its_name(joined, record, t
     assert "2 cells: 2 open." in before
     assert "overfit" not in before
     assert "nothing below stands for a number or a picture of the paper" in after
+    assert "| Model | Error (%) |" in after
     assert "| Small | [1.00 (overfit, n=1)](../../results/mini/overfit/small/seed0-" in after
     assert "](figure7-mini-overfit.png)" in after
     assert "`slimbench train cifar10/paper-400e/small`" in before  # what fills the figure
     assert "smoke" not in page
+
+
+def test_the_command_names_a_proxys_figure_beside_the_papers(tmp_path):
+    paths = [tmp_path / name for name in ("figure7.md", "figure7.png", "figure7-mini-overfit.png")]
+    assert reproduce._shown(paths).endswith("/figure7.{md,png}, figure7-mini-overfit.png")
+    assert reproduce._shown(paths[:2]).endswith("/figure7.{md,png}")
 
 
 def test_without_proxies_there_is_no_such_heading(joined, record, tmp_path):
