@@ -53,6 +53,8 @@ class Cell:
     ``ours`` and ``sd`` are at the printed scale; ``paper`` holds the printed digits, "-" or, for a row of ours,
     nothing. ``rel_diff`` and ``agrees`` are None unless both values mean the same thing. ``n`` counts seeds;
     ``diverged`` counts the trainings of the same protocol that have no value because their loss was no number.
+    ``parts``: how much of ``ours`` each part of a whole detector or segmentor takes (backbone, heads), and for how many
+    ``proposals`` of the second stage.
     """
 
     table: str
@@ -77,6 +79,8 @@ class Cell:
     reason: str = ""
     note: str = ""
     explanation: str = ""
+    parts: tuple[tuple[str, Decimal], ...] = ()
+    proposals: int | None = None
 
     @property
     def compared(self) -> bool:
@@ -195,9 +199,14 @@ def _counted(base: Cell, table: Table, row: Row, column: Column, counter: Counte
         return replace(base, reason=row.planned)
     size, classes = row.input or table.input, row.classes or table.classes
     metric, models = METRICS[column.metric], [_model(row, column), *filter(None, [column.baseline])]
-    counts = [getattr(counter(model, size, convention, classes), metric.counted) for model in models]
+    found = [counter(model, size, convention, classes) for model in models]
+    counts = [getattr(counted, metric.counted) for counted in found]
     commands = (f"slimbench complexity {model} --input {size} --convention {convention}" for model in models)
     ours = digits.at_scale(metric.from_counts(*counts), table.scale(row, column))
+    if len(found) == 1 and metric.counted not in _WEIGHTS:  # not every counter knows of parts
+        scale, parts = table.scale(row, column), getattr(found[0], "parts", ())
+        shares = tuple((part.name, digits.at_scale(getattr(part, metric.counted), scale)) for part in parts)
+        base = replace(base, parts=shares, proposals=getattr(found[0], "proposals", None))
     return _compared(replace(base, status="counted", ours=ours, sources=(" and ".join(commands),)))
 
 

@@ -132,6 +132,7 @@ def _context(report: Report, paper: Paper) -> dict[str, Any]:
     units = dict.fromkeys(claim.unit for claim in found)
     run_lines = runs.lines(report)
     measures, everything_lines = everything.table(report)
+    part_names, part_rows, part_remarks = text.parts(report)
     return {
         "report": report,
         "table": table,
@@ -161,6 +162,9 @@ def _context(report: Report, paper: Paper) -> dict[str, Any]:
         "tolerances": [f"{claims.TOLERANCE[unit]} {unit}" for unit in units],
         "crops_caption": crops.caption(report) if table.crops else "",
         "stand_ins": [(other, crops.stand_in_stem(other), runs.lines(other)) for other in report.stand_ins],
+        "part_names": part_names,
+        "part_rows": part_rows,
+        "part_remarks": part_remarks,
         "measures": measures,
         "everything": everything_lines,
         "run_lines": run_lines,

@@ -109,6 +109,29 @@ def listed(cited: dict[str, tuple[Footnote, ...]]) -> list[Footnote]:
     return sorted({note for notes in cited.values() for note in notes})
 
 
+def parts(report: Report) -> tuple[list[str], list[tuple[str, list[str]]], str]:
+    """Return the parts that the table's whole networks have, each row's operations in them, and remarks in words.
+
+    All is empty for tables without such networks.
+    """
+    cells = [cell for cell in report.cells if cell.parts]
+    if not cells:
+        return [], [], ""
+    names = list(dict.fromkeys(name for cell in cells for name, _ in cell.parts))
+    rows = []
+    for cell in cells:
+        mine = dict(cell.parts)
+        whole = sum(mine.values())
+        shown = [f"{mine[name]:.2f} ({100 * mine[name] / whole:.0f} %)" if name in mine else "" for name in names]
+        rows.append((cell.row, shown))
+    units = dict.fromkeys(
+        heading(report, column) for column in report.table.columns if column.id in {cell.column for cell in cells}
+    )
+    numbers = {cell.proposals for cell in cells if cell.proposals is not None}
+    regions = "".join(f" The second stage (roi_head) was counted for {number:,} regions." for number in sorted(numbers))
+    return names, rows, f"{', '.join(units)}, and the share of the row's own.{regions}"
+
+
 def fills(report: Report) -> list[tuple[str, str, str]]:
     """Return (row, metrics, how) for the open and blocked cells; cells filled by the same command share a line."""
     found: dict[tuple[str, str], list[str]] = {}
