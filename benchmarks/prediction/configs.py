@@ -150,9 +150,11 @@ def _is_a(host: Host, kind: Any) -> bool:
 
 
 def _scope(kind: Any) -> str | None:
-    """The toolbox that a type names itself: "mmseg" of "mmseg.EncoderDecoder", or of a class."""
-    where = kind if isinstance(kind, str) else f"{kind.__module__}."
-    return where.partition(".")[0] if "." in where else None
+    """The toolbox that a type names itself: "mmseg" of "mmseg.EncoderDecoder", or of one of mmseg's classes."""
+    if isinstance(kind, str):
+        return kind.partition(".")[0] if "." in kind else None
+    package = str(kind.__module__).partition(".")[0]
+    return package if package in TASKS else None
 
 
 def _type_name(part: Any) -> str:

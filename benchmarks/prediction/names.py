@@ -26,7 +26,7 @@ def of(named: Named, count: int | None, noted: Mapping[str, Any]) -> Classes:
 
     count: how many the network has, None where it does not say. noted: what the checkpoint says of the data that it
     was trained on; its names are taken where they are others than the config's, with a warning.
-    Raises UserError if the config's data set names another number of classes.
+    Raises UserError if the config's data set names another number of classes, or nobody says how many there are.
     """
     dataset, meta = dataset_of(named.config), _metainfo(named)
     names = meta.get("classes")
@@ -41,6 +41,8 @@ def of(named: Named, count: int | None, noted: Mapping[str, Any]) -> Classes:
             differ = f"the checkpoint names its classes {_few(trained)}, the config {_few(names)}"
             remark = f"{differ}: the checkpoint's are used"
         names, meta = trained, dict(noted)
+    if not names and count is None:
+        raise UserError(f"config {named.name} does not say what its classes are (test_dataloader.dataset.metainfo)")
     names = names or tuple(f"class {index}" for index in range(count or 0))
     palette = meta.get("palette")
     if not isinstance(palette, Sequence) or isinstance(palette, str) or len(palette) != len(names):

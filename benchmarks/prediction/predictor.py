@@ -59,6 +59,8 @@ class Predictor:
             model: Any = self.model
             try:
                 (found,) = model.test_step({"inputs": [item["inputs"]], "data_samples": [item["data_samples"]]})
+            except NotImplementedError as error:  # an operator that only the compiled mmcv has, which the error says
+                raise UserError(str(error)) from error
             except (MemoryError, RuntimeError) as error:
                 if isinstance(error, RuntimeError) and "memory" not in str(error):
                     raise

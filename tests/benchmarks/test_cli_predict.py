@@ -289,6 +289,43 @@ def test_other_names_in_the_checkpoint_are_taken_and_told(run: Run, tmp_path: Pa
     assert {box["class"] for box in found["boxes"]} <= {"a", "b", "c"}
 
 
+def test_a_config_without_names_numbers_its_classes(run: Run, tmp_path: Path) -> None:
+    prepare(tmp_path, "mmseg", classes=())
+    assert run("in")[1].startswith("in/a.png -> out/a.png: class ")
+
+
+def test_a_config_of_python_objects_is_read_too(run: Run, tmp_path: Path) -> None:
+    """MMEngine's newer form, in which types are classes and `_base_` is an import."""
+    prepare(tmp_path, "mmdet")
+    old = (tmp_path / "config.py").read_text(encoding="utf-8")
+    new = "from mmdet.models import FasterRCNN\n" + old.replace("'type': 'FasterRCNN'", "'type': FasterRCNN")
+    (tmp_path / "new.py").write_text(new.replace("default_scope = 'mmdet'", "default_scope = None"), encoding="utf-8")
+    drawn = []
+    for config in ("config.py", "new.py"):
+        code, _, err = run("in", "--overwrite", "--score-threshold", 0.2, config=config)
+        assert (code, err) == (0, "")
+        drawn.append((tmp_path / "out/a.png").read_bytes())
+    assert drawn[0] == drawn[1]
+
+
+def test_an_operator_that_must_be_compiled_is_one_line(run: Run, tmp_path: Path) -> None:
+    """What raises is the stand-in for mmcv's operators; where they are compiled there is nothing to say."""
+    from backbones.adapters.mmcv_ext import in_use
+
+    if in_use() == "compiled":
+        pytest.skip("mmcv is compiled here")
+    prepare(tmp_path, "mmdet")
+    pooled = samples.detector()
+    layer = pooled["roi_head"]["bbox_roi_extractor"]["roi_layer"]
+    layer |= {"pool_mode": "max"}
+    samples.write_config(tmp_path / "config.py", "mmdet", pooled)
+    code, _, err = run("in")
+    assert code == 1
+    assert len(err.splitlines()) == 1
+    assert err.startswith("error: ")
+    assert "mmcv" in err
+
+
 def test_colours_are_pascal_vocs() -> None:
     assert names.colour_map(4) == [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0)]
     assert names.colour_map(1, first=20) == [(0, 64, 128)]  # tv/monitor

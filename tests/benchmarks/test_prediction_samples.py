@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from benchmarks.prediction import configs, networks, samples
 from benchmarks.prediction.drawing import draw
 from benchmarks.prediction.names import Classes
 from benchmarks.sample_files import Sample
+from benchmarks.training import samples as training_samples
 
 WANTED = [{"picture": "b"}, {"picture": "nowhere"}, {"picture": "a"}]
 FILES = [f"{name}{shows}.jpg" for name in "ba" for shows in ("_image", "_truth", "")]
@@ -129,6 +131,15 @@ def test_boxes_of_a_detector(tmp_path: Path) -> None:
     assert (np.abs(result - image).max(-1) > 60).sum() > 100
     again = samples.save(model, torch.utils.data.DataLoader(data, collate_fn=list), WANTED, tmp_path / "again")
     assert [sample.sha256 for sample in again] == [sample_files_digest(out / name) for name in FILES]
+
+
+def test_a_run_keeps_the_pictures_of_its_config(tmp_path: Path) -> None:
+    model = network(tmp_path, "mmdet", toolbox_samples.detector())
+    loader = torch.utils.data.DataLoader(detection(tmp_path), collate_fn=list)
+    runner: Any = SimpleNamespace(model=model, test_loop=SimpleNamespace(dataloader=loader))
+    assert training_samples.saved(Config({}), runner, tmp_path / "none") == ()
+    found = training_samples.saved(Config({"samples": WANTED, "toolbox": "mmdet"}), runner, tmp_path / "out")
+    check(found, tmp_path / "out")
 
 
 def sample_files_digest(path: Path) -> str:
