@@ -3,7 +3,7 @@
 Command:          slimbench train voc-mini/overfit/deeplabv3plus_s_versatile_resnet50
                   or `python TOOLS/train.py mmconfigs/seg/voc-mini/overfit/deeplabv3plus_s_versatile_resnet50.py`
                   (TOOLS: mmseg/.mim/tools where MMSegmentation is installed)
-Expected time:    some minutes on one CPU core
+Expected time:    about ten minutes on one CPU core
 Expected metric:  mIoU above 85 % on the images that it learned; a proxy, which measures nothing else
 """
 
