@@ -4,7 +4,8 @@ Command:          slimbench train coco-mini/overfit/faster_rcnn_c4_resnet50_coco
                   (or MMDetection's own: python TOOLS/train.py mmconfigs/det/coco-mini/overfit/faster_rcnn_c4_resnet50_coco.py,
                   TOOLS being mmdet/.mim/tools where MMDetection is installed)
 Expected time:    about 6 minutes on one CPU core (1.7 seconds an iteration)
-Expected metric:  mAP at an IoU of 0.5 on the images that it learned from
+Expected metric:  mAP at an IoU of 0.5 on the images that it learned from;
+                  97.4 % with seed 0 in bfloat16
 """
 
 _base_ = [
