@@ -16,7 +16,6 @@ from benchmarks.training import (
     distributed,
     hooks,
     hotpath,
-    memory_format,
     super_resolver,
 )
 
@@ -30,6 +29,5 @@ __all__ = [
     "distributed",
     "hooks",
     "hotpath",
-    "memory_format",
     "super_resolver",
 ]

@@ -15,6 +15,7 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import BaseLoop, Runner
 from mmengine.visualization import Visualizer
+from torch import nn
 from torch.utils.data import DataLoader
 
 from benchmarks.errors import UserError
@@ -55,6 +56,13 @@ class BenchmarkRunner(Runner):
             if type(handler) is logging.StreamHandler:
                 handler.setLevel(logging.CRITICAL)
         return logger
+
+    def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
+        # Networks of the toolboxes; ours see to it themselves. Not later: DistributedDataParallel notes the order.
+        if self.cfg.get("toolbox"):
+            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        wrapped: nn.Module = super().wrap_model(model_wrapper_cfg, model)
+        return wrapped
 
     def build_train_loop(self, loop: BaseLoop | dict[str, Any]) -> BaseLoop:
         plain = isinstance(loop, dict) and (loop.get("type") == "EpochBasedTrainLoop" or loop.get("by_epoch", False))

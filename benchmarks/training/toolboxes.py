@@ -33,7 +33,6 @@ _EVALUATORS = {"CocoMetric": "CocoQuality", "VOCMetric": "VocQuality", "IoUMetri
 _CHOICES = {"metric", "eval_mode", "iou_metrics"}  # of what is measured: ours measure all of it
 _HOOKS = [
     {"type": "DistributedHook"},
-    {"type": "ChannelsLastHook"},
     {"type": "StopOnDivergenceHook"},
     {"type": "CurveHook"},
 ]
