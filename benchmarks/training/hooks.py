@@ -53,7 +53,10 @@ class StopOnDivergenceHook(Hook):
 def passes(runner: Any, epochs: int) -> int | float:
     """How often all training images were seen in so many of the loop's epochs, which may be rounds of any length."""
     length = getattr(runner.train_dataloader.sampler, "length", None)
-    return epochs if length is None else round(epochs * length / len(runner.train_dataloader.dataset), 2)
+    if length is None:
+        return epochs
+    found = round(epochs * length / len(runner.train_dataloader.dataset), 2)
+    return int(found) if found.is_integer() else found
 
 
 def _refuse_nan(metrics: dict[str, float] | None, where: str) -> None:

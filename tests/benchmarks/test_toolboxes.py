@@ -64,7 +64,7 @@ DET = """
     val_dataloader = test_dataloader
     samples = [dict(picture="000000000002")]
     train_cfg = dict(max_epochs=2, val_interval=1)
-    custom_hooks = [dict(type="VersatileMaskHook")]
+    custom_hooks = [dict(type="VersatileMaskHook"), dict(type="SignalAfter")]
 """
 
 
@@ -132,15 +132,15 @@ def test_a_segmentor_is_trained_recorded_and_tested(tiny, shapes, tmp_path):
     assert again.result.checkpoint.startswith("sha256:")
 
 
-@pytest.mark.parametrize("iteration", [3, 6])
-def test_a_stopped_segmentor_ends_as_if_nothing_had_happened(iteration, tiny, shapes, tmp_path, monkeypatch):
-    engine.train("voc-mini/smoke/tiny", data=shapes, work_dir=tmp_path / "whole")
+@pytest.mark.parametrize(("name", "iteration"), [("voc-mini/smoke/tiny", 3), ("coco-mini/smoke/tiny", 6)])
+def test_a_stopped_run_ends_as_if_nothing_had_happened(name, iteration, tiny, shapes, tmp_path, monkeypatch):
+    engine.train(name, data=shapes, work_dir=tmp_path / "whole")
     monkeypatch.setattr(SignalAfter, "iteration", iteration)
-    stopped = engine.train("voc-mini/smoke/tiny", data=shapes, work_dir=tmp_path / "parts")
+    stopped = engine.train(name, data=shapes, work_dir=tmp_path / "parts")
     assert stopped.stopped_by == "SIGTERM"
     assert stopped.stopped_at == (iteration // 4, iteration)
     monkeypatch.setattr(SignalAfter, "iteration", -1)
-    outcome = engine.train("voc-mini/smoke/tiny", data=shapes, work_dir=tmp_path / "parts")
+    outcome = engine.train(name, data=shapes, work_dir=tmp_path / "parts")
     assert outcome.result.status == "finished"
     whole, parts = (weights(tmp_path / name, "epoch_2.pth") for name in ("whole", "parts"))
     assert list(whole) == list(parts)
