@@ -137,6 +137,7 @@ def train(
         config.resume = resume
         total_batch.share(config, place.world)
         if sync_bn:
+            toolboxes.refuse_sync_bn(config)
             config.sync_bn = "torch"
         elif config.get("sync_bn") and launch.backend(device) == "gloo":
             config.sync_bn = None  # a toolbox's config asks for it by itself, and a CPU has none

@@ -184,6 +184,11 @@ def test_compiling_is_refused(tiny, shapes, tmp_path):
         engine.train("voc-mini/smoke/tiny", data=shapes, work_dir=tmp_path / "run", compile=True)
 
 
+def test_batch_norms_of_detectors_stay_as_they_are(tiny, shapes, tmp_path):
+    with pytest.raises(UserError, match=r"--sync-bn: coco-mini/smoke/tiny is a detector"):
+        engine.train("coco-mini/smoke/tiny", data=shapes, work_dir=tmp_path / "run", sync_bn=True)
+
+
 def test_weights_to_start_from_that_are_not_there():
     config = Config({"experiment": "voc07/p/m", "model": {"backbone": {"init_cfg": [
         {"type": "Kaiming", "layer": "Conv2d"}, {"type": "Pretrained", "checkpoint": "checkpoints/sc_resnet50.pth"},
