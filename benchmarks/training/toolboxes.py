@@ -125,11 +125,10 @@ def refuse_to_compile(config: Config, choice: bool) -> None:
 
 
 def refuse_sync_bn(config: Config) -> None:
-    """Raises UserError for a detector: the statistics of the papers' are frozen, and not all of MMDetection minds that."""
+    """Raises UserError for a detector: statistics are frozen there, and not all of MMDetection minds that."""
     if config.get("toolbox") == "mmdet":
-        raise UserError(
-            f"--sync-bn: {config.experiment} is a detector, whose batch norms are not to change; leave it out"
-        )
+        which = f"{config.experiment} is a detector, whose batch norms must stay"
+        raise UserError(f"--sync-bn: {which} as they are; leave it out")
 
 
 def place_data(config: Config, root: str | os.PathLike[str]) -> None:

@@ -142,10 +142,10 @@ def test_a_stopped_run_ends_as_if_nothing_had_happened(name, iteration, tiny, sh
     monkeypatch.setattr(SignalAfter, "iteration", -1)
     outcome = engine.train(name, data=shapes, work_dir=tmp_path / "parts")
     assert outcome.result.status == "finished"
-    whole, parts = (weights(tmp_path / name, "epoch_2.pth") for name in ("whole", "parts"))
+    whole, parts = (weights(tmp_path / part, "epoch_2.pth") for part in ("whole", "parts"))
     assert list(whole) == list(parts)
-    for name, tensor in whole.items():
-        assert torch.equal(tensor, parts[name]), name
+    for key, tensor in whole.items():
+        assert torch.equal(tensor, parts[key]), key
 
 
 def test_a_detector_with_learned_masks_is_trained_and_recorded(tiny, shapes, tmp_path, capsys):
