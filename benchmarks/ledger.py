@@ -4,7 +4,8 @@
 
 A run's identity is data set / protocol / model, never a table of a paper: a table's cell refers to it, and one run may
 serve three tables. Files are written atomically and never rewritten by another run, so that the results of two machines
-merge as git merges files. They are validated on writing and on reading.
+merge as git merges files. They are validated on writing and on reading. `OTHER_RECORDS` names folders that hold other
+things than runs.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 ENVIRONMENT_VARIABLE = "SLIMBENCH_RESULTS"
+#: `benchmarks.iteration_cost.keeping`
+ITERATION_COSTS = "iteration-costs"
+#: Folders of the ledger, beside those of data sets, that have a schema and a reader of their own.
+OTHER_RECORDS = frozenset({ITERATION_COSTS})
 COLUMNS = (
     "run", "dataset", "protocol", "proxy", "model", "seed", "metric", "value", "unit", "split", "epochs", "status",
     "origin", "commit", "dirty", "device", "wall_time_s", "finished_at", "path",
@@ -47,6 +52,13 @@ class Dataset(_Strict):
     name: str = Field(pattern=_NAME)
     checksum: str = Field(pattern=r"^(sha256|md5):[0-9a-f]+$")
     splits: dict[str, int]
+
+    @field_validator("name")
+    @classmethod
+    def _no_other_record(cls, value: str) -> str:
+        if value in OTHER_RECORDS:
+            raise ValueError(f"{value!r} is the ledger's folder of other records")
+        return value
 
 
 class Protocol(_Strict):
@@ -193,12 +205,12 @@ def runs(root: str | os.PathLike[str] | None = None) -> list[tuple[str, RunResul
     found: list[tuple[str, RunResult]] = []
     for path in sorted(folder.rglob("*.json")):
         relative = path.relative_to(folder)
-        if any(part.startswith(".") for part in relative.parts):
+        if relative.parts[0] in OTHER_RECORDS or any(part.startswith(".") for part in relative.parts):
             continue
         try:
             result = read(path)
         except (OSError, ValueError) as error:
-            warnings.warn(f"skipping broken result {relative}: {_first_problem(error)}", stacklevel=2)
+            warnings.warn(f"skipping broken result {relative}: {first_problem(error)}", stacklevel=2)
             continue
         if result.relative_path != relative:
             warnings.warn(f"skipping result {relative}: it says it is {result.relative_path.as_posix()}", stacklevel=2)
@@ -232,7 +244,8 @@ def load(root: str | os.PathLike[str] | None = None) -> pd.DataFrame:
     return frame
 
 
-def _first_problem(error: Exception) -> str:
+def first_problem(error: Exception) -> str:
+    """What is wrong with a file, in one line."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])

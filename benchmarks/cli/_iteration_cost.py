@@ -28,8 +28,9 @@ def run(
     seconds: float,
     only: Mode | None,
     json_file: Path | None,
+    keep: bool,
 ) -> None:
-    """Measure, write the file and print. Raises UserError."""
+    """Measure, write the file, put it into the ledger and print. Raises UserError."""
     from rich.console import Console
 
     from benchmarks import iteration_cost
@@ -38,6 +39,8 @@ def run(
     if json_file is not None and not json_file.absolute().parent.is_dir():
         raise UserError(f"--json {json_file}: there is no folder {json_file.parent}")
     size = parse_size(input_text)
+    if keep:
+        iteration_cost.prepare()
     first, others = (names[0], names[1:]) if baseline is None else (baseline, names)
     progress = Console(stderr=True)
     report = iteration_cost.measure(
@@ -58,6 +61,9 @@ def run(
         except OSError as error:
             raise UserError(f"--json {json_file}: {error.strerror}") from error
     show(report)
+    if keep:
+        kept = iteration_cost.keep(report)
+        progress.print(f"kept as {kept}; slimbench reproduce iteration-costs shows it", highlight=False, soft_wrap=True)
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
@@ -110,7 +116,7 @@ def _table(report: Report, mode: Mode) -> Table:
     for entrant, cost in measured:
         time, ratio = cost.seconds, cost.ratio
         table.add_row(
-            _short(report, entrant.name),
+            report.label(entrant),
             f"{entrant.parameters / 1e6:.2f} M",
             f"{time.median:.3g} ({time.low:.3g}-{time.high:.3g})",
             f"{ratio.median:.2f} ({ratio.low:.2f}-{ratio.high:.2f})",
@@ -119,10 +125,3 @@ def _table(report: Report, mode: Mode) -> Table:
             *([str(cost.regions)] * regions),
         )
     return table
-
-
-def _short(report: Report, name: str) -> str:
-    """The model's name if no other network is called so."""
-    short = Path(name).stem if name.endswith(".py") else name.rpartition("/")[2]
-    others = {entrant.name for entrant in report.entrants} - {name}
-    return name if any(other.rpartition("/")[2].removesuffix(".py") == short for other in others) else short

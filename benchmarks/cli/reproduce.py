@@ -17,7 +17,9 @@ _PIPE_WIDTH = 120
 def command(
     tables: Annotated[
         list[str],
-        typer.Argument(metavar="TABLE...", help="slimconv/table1, table1 (every paper's), slimconv, or all."),
+        typer.Argument(
+            metavar="TABLE...", help="slimconv/table1, table1 (every paper's), slimconv, iteration-costs, or all."
+        ),
     ],
     output: Annotated[Path | None, typer.Option(help="Folder to write to; by default the checkout's reports/.")] = None,
     results: Annotated[
@@ -38,29 +40,44 @@ def command(
 
     Beneath a table stand the verdicts on its claimed gains (also as .claims.csv) and the runs behind its numbers, whose
     learning curves are drawn in curves/. index.md lists the tables that stand in the folder, and all-tables.tex sets
-    them in one document; `all` also draws the combined view of both papers. A table that cannot be made is named on
+    them in one document; `all` also draws the combined view of both papers and
+    writes iteration-costs, what slimbench throughput --keep left in the ledger. A table that cannot be made is named on
     stderr, the others are written all the same, and the exit code is 1.
     """
     import sys
 
     from benchmarks.cli._tables import plain_console
     from benchmarks.errors import UserError
+    from benchmarks.ledger import ITERATION_COSTS
     from benchmarks.published import select_tables
     from benchmarks.reports.index import COMBINED
     from benchmarks.reports.render import CURVES
     from benchmarks.reports.runs import curves, lines
-    from benchmarks.reports.sources import ComplexityCounter, ledger_results, runs_of
+    from benchmarks.reports.sources import ComplexityCounter, kept_costs, ledger_results, runs_of
     from benchmarks.reports.terminal import view
-    from benchmarks.reports.write import default_output, join, write, write_combined, write_curves, write_overview
+    from benchmarks.reports.write import (
+        default_output,
+        join,
+        write,
+        write_combined,
+        write_curves,
+        write_iteration_costs,
+        write_overview,
+    )
 
-    names = select_tables(tables, papers)
+    names = select_tables([name for name in tables if name != ITERATION_COSTS], papers)
     console = plain_console(_PIPE_WIDTH)
     folder = output or default_output()
     failures: list[UserError] = []
     done: list[Joined] = []
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and names:
         typer.secho(f"recomputing {', '.join(names)} ...", err=True, dim=True)
     counter, ledger = ComplexityCounter(), ledger_results(results, _warn)
+    costs = kept_costs(results, _warn) if {ITERATION_COSTS, "all"} & set(tables) else []
+    if ITERATION_COSTS in tables and not costs:
+        raise UserError(
+            "the ledger keeps no costs of iterations; slimbench throughput EXPERIMENT... --keep measures them"
+        )
     for joined in join(names, counter, runs_of(ledger), failures.append, papers):
         try:
             written = write(joined, folder, results)
@@ -70,14 +87,16 @@ def command(
         console.print(view(joined.report, joined.paper, console), soft_wrap=False)
         typer.echo(f"wrote {_shown(written)}")
         done.append(joined)
-    if done:
+    if done or costs:
         try:
             # One table says nothing about the networks of the others, so the combined view needs all of them.
-            if "all" in tables and write_combined((joined.report for joined in done), counter, folder):
+            if done and "all" in tables and write_combined((joined.report for joined in done), counter, folder):
                 typer.echo(f"wrote {_relative(folder / COMBINED)}")
             shown = {(joined.report.table.dataset, name) for joined in done for name in curves(lines(joined.report))}
             if write_curves(ledger, folder, None if "all" in tables else shown):
                 typer.echo(f"wrote {_relative(folder / CURVES)}")
+            if costs:
+                typer.echo(f"wrote {_shown(write_iteration_costs(costs, folder))}")
             typer.echo(f"wrote {', '.join(map(_relative, write_overview(folder, papers)))}")
         except UserError as error:
             failures.append(error)

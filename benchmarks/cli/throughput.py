@@ -74,6 +74,10 @@ def command(
     ] = 10.0,
     data: Annotated[Path | None, typer.Option(help="Folder that holds the data set (default: SLIMBENCH_DATA).")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything measured there.")] = None,
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Also put what experiments cost into the ledger, for reports/iteration-costs.md."),
+    ] = False,
 ) -> None:
     """Measure how fast this machine trains.
 
@@ -106,13 +110,16 @@ def command(
             seconds=seconds,
             only=only,
             json_file=json_file,
+            keep=keep,
         )
         return
-    if input_size is not None or only is not None:
-        raise UserError(
-            f"{'--input' if input_size else '--only'} is for experiments of detection and segmentation, which have a / "
-            f"in their names; {model[0]} has none"
-        )
+    of_experiments = {"--input": input_size is not None, "--only": only is not None, "--keep": keep}
+    for name, given in of_experiments.items():
+        if given:
+            raise UserError(
+                f"{name} is for experiments of detection and segmentation, which have a / in their names; "
+                f"{model[0]} has none"
+            )
     dataset = dataset or "cifar10"
 
     import torch

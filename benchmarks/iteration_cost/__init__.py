@@ -19,11 +19,16 @@ before the first training step. On Linux the allocator gives back what is freed 
 *On what.* Generated images, boxes and masks (`batches`) of one size and number for all networks, so that no data set
 need be there. Weights are random, nothing is downloaded; the statistics of batch norms are those of a generated image
 (`network`), so that frozen ones do not let features grow from block to block. The learning rate is tiny.
+
+`keep` puts a measurement into the ledger, `kept` reads all that are there (`keeping`).
 """
 
 from __future__ import annotations
 
+from benchmarks.iteration_cost.keeping import keep, kept, prepare
 from benchmarks.iteration_cost.measuring import measure
 from benchmarks.iteration_cost.records import MODES, Cost, Entrant, Mode, Report, Spread, read, write
 
-__all__ = ["MODES", "Cost", "Entrant", "Mode", "Report", "Spread", "measure", "read", "write"]
+__all__ = [
+    "MODES", "Cost", "Entrant", "Mode", "Report", "Spread", "keep", "kept", "measure", "prepare", "read", "write",
+]  # fmt: skip

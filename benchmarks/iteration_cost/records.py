@@ -106,6 +106,12 @@ class Report(_Strict):
     def baseline(self) -> Entrant:
         return self.entrants[0]
 
+    def label(self, entrant: Entrant) -> str:
+        """The model's name if no other network is called so, else the whole name."""
+        short = short_name(entrant.name)
+        others = {other.name for other in self.entrants} - {entrant.name}
+        return entrant.name if short in map(short_name, others) else short
+
     @property
     def modes(self) -> tuple[Mode, ...]:
         """What was measured."""
@@ -122,6 +128,11 @@ class Report(_Strict):
                 if own and base:
                     _check_ratios(entrant.name, own, base)
         return self
+
+
+def short_name(name: str) -> str:
+    """The model of an experiment's name or of a config file: "resnet50" of "coco/x/resnet50" and "x/resnet50.py"."""
+    return Path(name).stem if name.endswith(".py") else name.rpartition("/")[2]
 
 
 def ratios(own: Sequence[float], base: Sequence[float]) -> tuple[float, ...]:

@@ -8,14 +8,16 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from benchmarks.errors import UserError
 from benchmarks.sample_files import Sample
 
 if TYPE_CHECKING:
+    from benchmarks.iteration_cost import Report as IterationCost
     from benchmarks.ledger import RunResult
 
+Record = TypeVar("Record")
 _TEST_SPLITS = ("test", "val")
 
 
@@ -174,11 +176,24 @@ def ledger_results(results: Path | None, warn: Callable[[str], None]) -> list[tu
     """
     from benchmarks import ledger
 
+    return _read(ledger.runs, results, warn)
+
+
+def kept_costs(results: Path | None, warn: Callable[[str], None]) -> list[tuple[str, IterationCost]]:
+    """Read the costs of iterations that the ledger keeps; see :func:`ledger_results`."""
+    from benchmarks import iteration_cost
+
+    return _read(iteration_cost.kept, results, warn)
+
+
+def _read(
+    reader: Callable[[Path | None], list[Record]], results: Path | None, warn: Callable[[str], None]
+) -> list[Record]:
     if results is not None and not results.is_dir():
         raise UserError(f"no folder {results} with results")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = ledger.runs(results)
+        found = reader(results)
     for warning in caught:
         warn(str(warning.message))
     return found

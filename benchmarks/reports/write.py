@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from benchmarks.atomic import replacing
 from benchmarks.errors import UserError
+from benchmarks.ledger import ITERATION_COSTS
 from benchmarks.published import Paper, load_paper, load_table
 from benchmarks.reports.cells import Report, build
 from benchmarks.reports.sources import Counter, Run
 
 if TYPE_CHECKING:
+    from benchmarks.iteration_cost import Report as IterationCost
     from benchmarks.ledger import RunResult
 
 
@@ -153,6 +155,24 @@ def write_curves(
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
     return written
+
+
+def write_iteration_costs(found: Sequence[tuple[str, IterationCost]], output: Path) -> list[Path]:
+    """Write ``<output>/iteration-costs.{md,csv}`` of the kept records and return the paths; nothing if there is none.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    from benchmarks.reports import iteration_costs
+
+    if not found:
+        return []
+    texts = {".md": iteration_costs.markdown(found), ".csv": iteration_costs.tidy_csv(found)}
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        return [_replace(output / f"{ITERATION_COSTS}{suffix}", text) for suffix, text in texts.items()]
+    except OSError as error:
+        raise UserError(f"cannot write {output}: {error.strerror or error}") from error
 
 
 def write_overview(output: Path, root: Path | None = None) -> list[Path]:
