@@ -27,6 +27,7 @@ class Environment(BaseModel):
     compile: the mode or backend of torch.compile, "no" without it.
     processes: how many ran together, as under torchrun, with a GPU each if there are any ("NAME x8"); the other fields
     are the main one's.
+    packages: versions of what else a run used, as {"mmdet": "3.5.1"}; a run's only.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,6 +44,7 @@ class Environment(BaseModel):
     memory_format: str | None = None
     compile: str | None = None
     processes: int = Field(default=1, ge=1)
+    packages: dict[str, str] = {}
 
     @property
     def device(self) -> str:

@@ -17,7 +17,7 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")]
     from backbones.adapters import mmcv_ext
     from benchmarks import environment
 
-    described = environment.collect().model_dump(exclude={"precision", "memory_format", "compile"})
+    described = environment.collect().model_dump(exclude={"precision", "memory_format", "compile", "packages"})
     described["mmcv"] = environment.version_of("onedl-mmcv", "mmcv", "mmcv-lite")
     described["mmcv_operators"] = mmcv_ext.in_use()
     described.update({f"git_{key}": value for key, value in environment.git_state().model_dump().items()})

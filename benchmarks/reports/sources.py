@@ -221,7 +221,12 @@ def _provenance(result: RunResult) -> Provenance:
         commit=result.git.commit or "",
         dirty=result.git.dirty,
         device=f"{device}, {environment.processes} processes" if environment.processes > 1 else device,
-        versions=f"Python {environment.python}, torch {environment.torch}, mmengine {environment.mmengine}",
+        versions=", ".join(
+            [
+                f"Python {environment.python}, torch {environment.torch}, mmengine {environment.mmengine}",
+                *(f"{name} {version}" for name, version in environment.packages.items()),
+            ]
+        ),
         arithmetic=", ".join(filter(None, arithmetic)),
         wall_time_s=result.wall_time_s,
         finished=result.finished_at.date().isoformat(),

@@ -18,7 +18,7 @@ from backbones.adapters.mmengine import unwrap
 from benchmarks import environment, ledger
 from benchmarks.datasets import registry
 from benchmarks.errors import UserError
-from benchmarks.training import processes, total_batch
+from benchmarks.training import processes, toolboxes, total_batch
 from benchmarks.training.experiments import model_of
 from benchmarks.training.runner import BenchmarkRunner
 
@@ -130,7 +130,8 @@ def run_environment(config: Config, runner: BenchmarkRunner) -> environment.Envi
         memory_format="channels_last" if config.model.get("channels_last", True) else "contiguous",
         compile=getattr(unwrap(runner.model), "compiled_mode", None) or "no",
     )
-    return found.model_copy(update={"gpu": gpu})
+    packages = toolboxes.packages(config) if config.get("toolbox") else {}
+    return found.model_copy(update={"gpu": gpu, "packages": packages})
 
 
 def notes_of(runner: BenchmarkRunner) -> list[str]:

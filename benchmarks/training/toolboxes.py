@@ -22,6 +22,7 @@ from mmengine.config import Config
 from mmengine.utils import import_modules_from_strings
 
 from benchmarks.datasets.locate import ENVIRONMENT_VARIABLE as ROOT_VARIABLE
+from benchmarks.environment import version_of
 from benchmarks.errors import UserError
 
 #: folder in mmconfigs/ -> (the toolbox, what it is installed by, the module of our metrics)
@@ -58,6 +59,7 @@ def read(path: Path, task: str) -> Config:
     imports = [*own, "benchmarks.training", metrics]
     content |= {
         "toolbox": toolbox,
+        "package": package,
         "custom_imports": {"imports": imports, "allow_failed_imports": False},
         "log_processor": {"by_epoch": True},
         "default_hooks": {
@@ -99,6 +101,15 @@ def load(config: Config) -> None:
         import_module(f"{config.toolbox}.utils").register_all_modules(init_default_scope=False)
     if reader := sys.modules.get("pycocotools.coco"):
         vars(reader)["print"] = lambda *_, **__: None
+
+
+def packages(config: Config) -> dict[str, str]:
+    """Versions of the toolbox and of mmcv, and whose operators mmcv runs."""
+    from backbones.adapters import mmcv_ext
+
+    names = {"mmcv": ("onedl-mmcv", "mmcv"), config.toolbox: (config.package, config.package.removeprefix("onedl-"))}
+    found = {name: version_of(*distributions) or "unknown" for name, distributions in names.items()}
+    return {**found, "mmcv operators": mmcv_ext.in_use() or "none"}
 
 
 def set_precision(config: Any, amp: bool) -> None:

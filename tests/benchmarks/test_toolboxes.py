@@ -118,6 +118,8 @@ def test_a_segmentor_is_trained_recorded_and_tested(tiny, shapes, tmp_path):
     assert result.dataset.checksum.startswith("sha256:")
     assert result.environment.precision == "bfloat16 autocast"
     assert result.environment.memory_format == "channels_last"
+    assert set(result.environment.packages) == {"mmcv", "mmseg", "mmcv operators"}
+    assert result.environment.packages["mmcv operators"] in ("compiled", "stand-in")
     assert result.epochs_done == 3, "8 iterations of 4 of the 10 images are 3.2 passes"
     assert result.curves["epoch"] == (1.6, 3.2)
     assert {"miou", "macc", "aacc", "iou.background"} <= set(values(outcome))
