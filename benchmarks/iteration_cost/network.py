@@ -19,7 +19,7 @@ from benchmarks.iteration_cost import configs
 from benchmarks.iteration_cost.batches import Batch
 from benchmarks.iteration_cost.records import Mode
 
-_MASKS, _FORMAT = "VersatileMaskHook", "ChannelsLastHook"  # the hooks that change what a step computes
+_MASKS = "VersatileMaskHook"  # the hook that changes what a step computes
 
 
 def prepare(config: Config) -> None:
@@ -50,14 +50,9 @@ class Network:
         self.model: Any = revert_sync_batchnorm(MODELS.build(self.config.model))  # there is one process
         self.model.init_weights()
         self.model.to(device)
-        hooks = {
-            hook["type"]: HOOKS.build(hook)
-            for hook in self.config.get("custom_hooks") or ()
-            if hook["type"] in {_MASKS, _FORMAT}
-        }
-        self.channels_last = _FORMAT in hooks
+        self.channels_last = bool(self.config.get("toolbox"))  # as `BenchmarkRunner.wrap_model`
         if self.channels_last:
-            hooks[_FORMAT].before_run(SimpleNamespace(model=self.model))
+            self.model.to(memory_format=torch.channels_last)
         self.regions: int | None = None
         extractor = getattr(getattr(self.model, "roi_head", None), "bbox_roi_extractor", None)
         for one in extractor if isinstance(extractor, nn.ModuleList) else [extractor]:
@@ -65,7 +60,8 @@ class Network:
                 one.register_forward_hook(self._count_regions)
         settle_statistics(self.model, self.batches["inference"])
         self._wrapper: Any = None
-        self._mask_hook = hooks.get(_MASKS)
+        hooks = [hook for hook in self.config.get("custom_hooks") or () if hook["type"] == _MASKS]
+        self._mask_hook = HOOKS.build(hooks[0]) if hooks else None
         self.mask_hook = self._mask_hook is not None if any(backbones.learnable_layers(self.model)) else None
 
     def iterate(self, mode: Mode, iterations: int) -> None:

@@ -360,14 +360,15 @@ def test_a_config_that_is_none_is_one_line(tmp_path, capsys):
 
 def test_training_is_as_asked_and_in_the_engine_s_memory_format(tiny):
     pytest.importorskip("mmseg")
-    path = tiny("formatted", hooks=[{"type": "ChannelsLastHook"}], kept_mib=0)
+    path = tiny("formatted")
     assert configs.load(path, "bf16").optim_wrapper == {
         "type": "AutocastOptimWrapper", "dtype": "bfloat16", "optimizer": configs.load(path).optim_wrapper.optimizer,
     }  # fmt: skip
     assert configs.load(path, "fp32").optim_wrapper.type == "OptimWrapper"
-    import benchmarks.training  # noqa: F401 (registers the hook, as an experiment's imports do)
-
-    formatted = built(path)
+    config = configs.load(path)
+    config.toolbox = configs.load("voc-mini/overfit/deeplabv3plus_resnet50").toolbox
+    network.prepare(config)
+    formatted = network.Network(config, "seg", 3, (24, 40), "cpu")
     assert formatted.channels_last
     assert formatted.model.head.weight.is_contiguous(memory_format=torch.channels_last)
     assert not built(tiny("plain")).channels_last
