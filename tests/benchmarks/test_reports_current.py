@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ledger import ITERATION_COSTS
 from benchmarks.published import select_tables
-from benchmarks.reports import combined, curves, index, render
-from benchmarks.reports.sources import ComplexityCounter, ledger_results, ledger_runs
+from benchmarks.reports import combined, curves, index, iteration_costs, render
+from benchmarks.reports.sources import ComplexityCounter, kept_costs, ledger_results, ledger_runs
 from benchmarks.reports.write import curve_groups, join, texts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +62,13 @@ def test_the_committed_learning_curves_are_up_to_date():
         check(f"{name}.csv", curves.tidy_csv(curves.frame(group)), "all")
         check(f"{name}.md", render.curves_markdown(group), "all")
         assert (ROOT / "reports" / f"{name}.png").is_file()
+
+
+def test_the_committed_costs_of_iterations_are_up_to_date():
+    found = kept_costs(ROOT / "results", stop)
+    assert found
+    check(f"{ITERATION_COSTS}.md", iteration_costs.markdown(found), ITERATION_COSTS)
+    check(f"{ITERATION_COSTS}.csv", iteration_costs.tidy_csv(found), ITERATION_COSTS)
 
 
 def test_every_report_belongs_to_a_table():
