@@ -162,8 +162,8 @@ def check_weights(config: Config) -> None:
         checkpoint = str(part.get("checkpoint") or "")
         if part.get("type") == "Pretrained" and "://" not in checkpoint and not Path(checkpoint).is_file():
             raise UserError(
-                f"{config.experiment} starts from the weights {checkpoint}, which are not there: ImageNet weights of "
-                f"this network, such as `slimbench train 'imagenet/*/{Path(checkpoint).stem}'` lists experiments for"
+                f"{config.experiment} starts from the weights {checkpoint}, which are not there: put ImageNet weights "
+                f"there, SlimConv's authors' or of what `slimbench train 'imagenet/*/{Path(checkpoint).stem}'` lists"
             )
 
 
