@@ -49,7 +49,7 @@ def read(path: Path, task: str) -> Config:
     toolbox, package, metrics = TASKS[task]
     if find_spec(toolbox) is None:
         raise UserError(
-            f"{path.stem} is an experiment of {package}, which is not installed: pip install 'slimbench[mm]'"
+            f"{path.stem} is an experiment of {package}, which is not installed: pip install 'slimbench[mm]', or tox -e slimbench-mm"
         )
     config = parse(path)
     content = config._cfg_dict.to_dict()
