@@ -48,9 +48,8 @@ def read(path: Path, task: str) -> Config:
     """
     toolbox, package, metrics = TASKS[task]
     if find_spec(toolbox) is None:
-        raise UserError(
-            f"{path.stem} is an experiment of {package}, which is not installed: pip install 'slimbench[mm]', or tox -e slimbench-mm"
-        )
+        how = "pip install 'slimbench[mm]', or tox -e slimbench-mm"
+        raise UserError(f"{path.stem} is an experiment of {package}, which is not installed: {how}")
     config = parse(path)
     content = config._cfg_dict.to_dict()
     for key in ("visualizer", "vis_backends", "default_hooks", "work_dir"):
