@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+#: x86 and ARM: what decides how fast products are added up
+_VECTOR = re.compile(r"(avx|amx|fma|f16c|sse4|asimd|sve|bf16|i8mm|sme(?!p))\w*")
 
 
 class GitState(BaseModel):
@@ -70,6 +74,16 @@ def cpu_name() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine() or "unknown"
+
+
+def cpu_flags() -> tuple[str, ...]:
+    """The processor's vector and matrix extensions as Linux names them ("avx2", "avx512f"), sorted; empty elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ()
+    found = next((line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features"))), [])
+    return tuple(sorted({flag for flag in found if _VECTOR.fullmatch(flag)}))
 
 
 def collect(**run: Any) -> Environment:

@@ -33,8 +33,10 @@ SCHEMA_VERSION = 1
 ENVIRONMENT_VARIABLE = "SLIMBENCH_RESULTS"
 #: `benchmarks.iteration_cost.keeping`
 ITERATION_COSTS = "iteration-costs"
+#: `benchmarks.latency.keeping`
+LATENCY = "latency"
 #: Folders of the ledger, beside those of data sets, that have a schema and a reader of their own.
-OTHER_RECORDS = frozenset({ITERATION_COSTS})
+OTHER_RECORDS = frozenset({ITERATION_COSTS, LATENCY})
 COLUMNS = (
     "run", "dataset", "protocol", "proxy", "model", "seed", "metric", "value", "unit", "split", "epochs", "status",
     "origin", "commit", "dirty", "device", "wall_time_s", "finished_at", "path",

@@ -181,6 +181,26 @@ def welch_df(s1: float, s2: float, n1: int, n2: int) -> float:
     return max(1.0, (v1 + v2) ** 2 / (v1**2 / (n1 - 1) + v2**2 / (n2 - 1)))  # 1 is the least, but for rounding
 
 
+def median_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float]:
+    """Return the interval of the median from order statistics: the narrowest that is sure enough.
+
+    If the values are independent, the k-th smallest and the k-th largest of n enclose the true median with probability
+    1 - 2 P(B < k), B binomial of n tosses of a fair coin, whatever the distribution. The largest k is taken for which
+    that is at least ``level``.
+
+    Raises:
+        ValueError: too few values for that even with the smallest and the largest (5 at 95 %), or no finite ones.
+    """
+    n = sample(values).n
+    outside, k = 0.0, 0
+    while k < n and (outside := outside + math.comb(n, k) / 2**n) <= (1 - level) / 2:
+        k += 1
+    if k == 0:
+        raise ValueError(f"{n} values have no interval of their median at level {level}")
+    ordered = sorted(values)
+    return ordered[k - 1], ordered[n - k]
+
+
 def t_quantile(p: float, df: float) -> float:
     """Return the quantile of Student's t distribution, for ``df`` >= 1 that need not be whole.
 

@@ -31,7 +31,7 @@ from benchmarks.errors import MissingDataError, UserError, did_you_mean
 # The order of a working day; a verb that is not named here comes after these.
 ORDER = (
     "models", "complexity", "reproduce",
-    "data", "plan", "train", "submit", "test", "upscale", "predict", "throughput", "status", "env",
+    "data", "plan", "train", "submit", "test", "upscale", "predict", "throughput", "latency", "status", "env",
 )  # fmt: skip
 DEBUG = "SLIMBENCH_DEBUG"
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}

@@ -27,7 +27,8 @@ from __future__ import annotations
 
 from benchmarks.iteration_cost.keeping import keep, kept, prepare
 from benchmarks.iteration_cost.measuring import measure
-from benchmarks.iteration_cost.records import MODES, Cost, Entrant, Mode, Report, Spread, read, write
+from benchmarks.iteration_cost.records import MODES, Cost, Entrant, Mode, Report, read, write
+from benchmarks.spread import Spread
 
 __all__ = [
     "MODES", "Cost", "Entrant", "Mode", "Report", "Spread", "keep", "kept", "measure", "prepare", "read", "write",

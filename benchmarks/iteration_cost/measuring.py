@@ -18,8 +18,9 @@ from benchmarks import environment
 from benchmarks.environment import Environment
 from benchmarks.errors import UserError
 from benchmarks.iteration_cost import configs
-from benchmarks.iteration_cost.records import MODES, Cost, Entrant, Mode, Precision, Report, Spread, ratios
+from benchmarks.iteration_cost.records import MODES, Cost, Entrant, Mode, Precision, Report
 from benchmarks.iteration_cost.worker import Job
+from benchmarks.spread import Spread, ratios
 
 MIN_SLICES = 5
 MAX_SLICES = 12

@@ -18,6 +18,7 @@ import backbones
 from benchmarks.iteration_cost import configs
 from benchmarks.iteration_cost.batches import Batch
 from benchmarks.iteration_cost.records import Mode
+from benchmarks.settling import settling
 
 _MASKS = "VersatileMaskHook"  # the hook that changes what a step computes
 
@@ -113,22 +114,6 @@ def settle_statistics(model: Any, batch: Batch) -> None:
     residual network with mean 0 and variance 1 features double from block to block until regions degenerate and the
     second stage has less to do than it will have.
     """
-    handles = [
-        module.register_forward_pre_hook(_settle)
-        for module in model.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats  # noqa: SLF001
-    ]
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), settling(model):
         model.val_step(batch.fresh())
-    for handle in handles:
-        handle.remove()
-
-
-def _settle(norm: Any, arguments: tuple[torch.Tensor, ...]) -> None:
-    (features,) = arguments
-    if features.numel() > features.shape[1]:  # one value a channel has no variance
-        axes = [axis for axis in range(features.dim()) if axis != 1]
-        variance, mean = torch.var_mean(features.float(), axes, correction=0)
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(variance)

@@ -3,49 +3,22 @@
 from __future__ import annotations
 
 import os
-import statistics
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from benchmarks.atomic import replacing
+from benchmarks import kept_records
 from benchmarks.environment import Environment, GitState
+from benchmarks.spread import Spread, Strict, ratios
 
 Mode = Literal["inference", "training"]
 Precision = Literal["bf16", "fp32"]
 MODES: tuple[Mode, ...] = ("inference", "training")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Spread(_Strict):
-    """One number a slice, with their median, first and third quartile."""
-
-    median: float = Field(gt=0)
-    low: float = Field(gt=0)
-    high: float = Field(gt=0)
-    slices: tuple[float, ...] = Field(min_length=2)
-
-    @classmethod
-    def of(cls, slices: Sequence[float]) -> Spread:
-        """The spread of these numbers, two at least."""
-        low, middle, high = statistics.quantiles(slices, n=4, method="inclusive")
-        return cls(median=middle, low=low, high=high, slices=tuple(slices))
-
-    @model_validator(mode="after")
-    def _true(self) -> Spread:
-        found = statistics.quantiles(self.slices, n=4, method="inclusive")
-        if not all(abs(a - b) <= 1e-9 * b for a, b in zip((self.low, self.median, self.high), found, strict=True)):
-            raise ValueError(f"median and quartiles of the slices are {found}")
-        return self
-
-
-class Cost(_Strict):
+class Cost(Strict):
     """What one mode costs one network.
 
     seconds: an iteration. ratio: to the baseline's seconds, slice by slice. iterations: in a slice.
@@ -61,7 +34,7 @@ class Cost(_Strict):
     regions: int | None = None
 
 
-class Entrant(_Strict):
+class Entrant(Strict):
     """One network; name: the experiment or the file as it was given.
 
     parameters: all, frozen ones included. trained: those that get a gradient.
@@ -80,7 +53,7 @@ class Entrant(_Strict):
         return self.inference if mode == "inference" else self.training
 
 
-class Report(_Strict):
+class Report(Strict):
     """Networks measured side by side, the baseline first.
 
     batch: images of a training step; inference has one. input_size: (height, width). seconds: asked for an entrant and
@@ -135,11 +108,6 @@ def short_name(name: str) -> str:
     return Path(name).stem if name.endswith(".py") else name.rpartition("/")[2]
 
 
-def ratios(own: Sequence[float], base: Sequence[float]) -> tuple[float, ...]:
-    """Slice by slice."""
-    return tuple(mine / theirs for mine, theirs in zip(own, base, strict=True))
-
-
 def _check_ratios(name: str, own: Cost, base: Cost) -> None:
     if len(own.seconds.slices) != len(base.seconds.slices):
         raise ValueError(f"{name} has {len(own.seconds.slices)} slices, the baseline {len(base.seconds.slices)}")
@@ -159,11 +127,7 @@ def _check_ratios(name: str, own: Cost, base: Cost) -> None:
 
 def write(report: Report, path: str | os.PathLike[str]) -> Path:
     """Write the file whole or not at all. Raises pydantic.ValidationError, OSError."""
-    checked = Report.model_validate(report.model_dump())
-    target = Path(path)
-    with replacing(target) as temporary:
-        temporary.write_text(checked.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return target
+    return kept_records.write(report, path)
 
 
 def read(path: str | os.PathLike[str]) -> Report:

@@ -43,7 +43,7 @@ def chosen_mode(choice: Choice, device: str, iterations: int = 0) -> str | None:
     (mode "default"), a mode or a backend. device: "cpu", "cuda", ... Raises UserError for anything else.
     """
     if choice is None or choice == "auto":
-        return AUTO.get(device) if iterations >= LONG_RUN and not _missing(device) else None
+        return AUTO.get(device) if iterations >= LONG_RUN and not missing_tool(device) else None
     if isinstance(choice, bool):
         return "default" if choice else None
     known = [*modes(), *backends()]
@@ -73,7 +73,7 @@ def compile_network(network: nn.Module, mode: str, device: str) -> None:
     Raises UserError where what inductor needs on that device, a C++ compiler or Triton, is missing.
     """
     if mode in modes():
-        missing = _missing(device)
+        missing = missing_tool(device)
         if missing:
             raise UserError(f"torch.compile needs {missing} on a {device} device; install it or use --no-compile")
         network.compile(mode=mode, dynamic=False)
@@ -81,8 +81,8 @@ def compile_network(network: nn.Module, mode: str, device: str) -> None:
         network.compile(backend=mode, dynamic=False)
 
 
-def _missing(device: str) -> str | None:
-    """What inductor lacks on a device."""
+def missing_tool(device: str) -> str | None:
+    """What inductor lacks on a device; None if nothing."""
     if device == "cpu":
         return None if any(map(shutil.which, _COMPILERS)) or os.environ.get("CXX") else "a C++ compiler"
     return None if find_spec("triton") else "Triton"

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 from benchmarks.environment import Environment, GitState
 from benchmarks.iteration_cost import Cost, Entrant, Report, Spread
-from benchmarks.iteration_cost.records import ratios
+from benchmarks.spread import ratios
 
 MIB = 2**20
 BASE = (2.0, 4.0, 4.0, 8.0, 4.0)

@@ -1,0 +1,114 @@
+"""A network and the ways to run it: as it is, compiled by PyTorch as well as that can, and deployed.
+
+An entrant is written `MODEL` or `MODEL:MODE`, as `separate_l_versatile_resnet50_s4:deployed`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+import backbones
+from benchmarks.errors import UserError, did_you_mean
+from benchmarks.latency.records import MODES, Mode, Task
+
+Function = Callable[[Tensor], Tensor]
+
+#: What inductor is told for inference. Frozen weights are constants: batch norms are folded into them, and they are
+#: packed for oneDNN or stored channels_last beforehand. On a GPU kernels are chosen by trial, and one CUDA graph saves
+#: the launches; on a CPU convolutions are oneDNN's in any case.
+FROZEN: dict[str, dict[str, Any]] = {
+    "cpu": {"freezing": True},
+    "cuda": {
+        "freezing": True,
+        "max_autotune": True,
+        "coordinate_descent_tuning": True,
+        "triton.cudagraphs": True,
+    },
+}
+#: Weights that are trained cannot be frozen.
+TRAINED: dict[str, dict[str, Any]] = {"cpu": {}, "cuda": {"max_autotune": True, "coordinate_descent_tuning": True}}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A named model and how it is to be run."""
+
+    model: str
+    mode: Mode
+
+    @property
+    def label(self) -> str:
+        return f"{self.model}:{self.mode}"
+
+
+def parse(text: str, mode: Mode) -> Wanted:
+    """Read `MODEL` or `MODEL:MODE`; `mode` is that of a name without one.
+
+    Raises:
+        UserError: no such mode.
+        UnknownModelError: no such model; with the nearest names.
+    """
+    model, colon, given = text.partition(":")
+    if colon and given not in MODES:
+        raise UserError(f"{text}: no mode {given!r} (there are {', '.join(MODES)}){did_you_mean(given, MODES)}")
+    return Wanted(backbones.model_spec(model).name, cast("Mode", given) if colon else mode)
+
+
+def check(wanted: Wanted, task: Task, device: str) -> None:
+    """Say what is missing before minutes are spent on other entrants. Raises UserError."""
+    if "compiled" in wanted.mode:
+        from benchmarks.training.compiling import missing_tool
+
+        if missing := missing_tool(device):
+            raise UserError(f"{wanted.label}: torch.compile needs {missing} on a {device} device; install it")
+    if "deployed" in wanted.mode:
+        if task == "training":
+            raise UserError(f"{wanted.label}: a deployed network cannot be trained; measure it without --training")
+        _deploy()
+
+
+def deployed(network: nn.Module, wanted: Wanted) -> nn.Module:
+    """`backbones.deploy` of it. Raises UserError where that cannot."""
+    try:
+        return _deploy()(network)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise UserError(f"{wanted.label}: {type(error).__name__}: {error}") from error
+
+
+@contextlib.contextmanager
+def compiling(options: dict[str, Any]) -> Iterator[None]:
+    """The block for the first call of what `compiled` returns: Dynamo asks the global settings."""
+    from torch._inductor import config
+
+    with config.patch(options):
+        yield
+
+
+def compiled(function: Function, options: dict[str, Any]) -> Function:
+    """`function` compiled for inputs of one size.
+
+    Each gets a code object of its own. Networks of one class share theirs, Dynamo keeps what it compiled beside the
+    code, and gives up silently after eight of them.
+    """
+
+    def call(images: Tensor) -> Tensor:
+        return function(images)
+
+    name = f"call_{id(function):x}"
+    own = types.FunctionType(call.__code__.replace(co_name=name), call.__globals__, name, None, call.__closure__)
+    return cast("Function", torch.compile(own, dynamic=False, options=options))
+
+
+def _deploy() -> Callable[[nn.Module], nn.Module]:
+    """`backbones.deploy`, in the versions that have it."""
+    found = getattr(backbones, "deploy", None)
+    if found is None:
+        raise UserError("this version of backbones has no deploy(); modes without it are eager and compiled")
+    return cast("Callable[[nn.Module], nn.Module]", found)
