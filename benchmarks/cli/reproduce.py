@@ -18,7 +18,8 @@ def command(
     tables: Annotated[
         list[str],
         typer.Argument(
-            metavar="TABLE...", help="slimconv/table1, table1 (every paper's), slimconv, iteration-costs, or all."
+            metavar="TABLE...",
+            help="slimconv/table1, table1 (every paper's), slimconv, latency, iteration-costs, or all.",
         ),
     ],
     output: Annotated[Path | None, typer.Option(help="Folder to write to; by default the checkout's reports/.")] = None,
@@ -40,20 +41,20 @@ def command(
 
     Beneath a table stand the verdicts on its claimed gains (also as .claims.csv) and the runs behind its numbers, whose
     learning curves are drawn in curves/. index.md lists the tables that stand in the folder, and all-tables.tex sets
-    them in one document; `all` also draws the combined view of both papers and
-    writes iteration-costs, what slimbench throughput --keep left in the ledger. A table that cannot be made is named on
+    them in one document; `all` also draws the combined view of both papers and writes latency and iteration-costs, what
+    slimbench latency --keep and slimbench throughput --keep left in the ledger. A table that cannot be made is named on
     stderr, the others are written all the same, and the exit code is 1.
     """
     import sys
 
     from benchmarks.cli._tables import plain_console
     from benchmarks.errors import UserError
-    from benchmarks.ledger import ITERATION_COSTS
+    from benchmarks.ledger import ITERATION_COSTS, LATENCY, OTHER_RECORDS
     from benchmarks.published import select_tables
     from benchmarks.reports.index import COMBINED
     from benchmarks.reports.render import CURVES
     from benchmarks.reports.runs import curves, lines
-    from benchmarks.reports.sources import ComplexityCounter, kept_costs, ledger_results, runs_of
+    from benchmarks.reports.sources import ComplexityCounter, kept_costs, kept_latencies, ledger_results, runs_of
     from benchmarks.reports.terminal import view
     from benchmarks.reports.write import (
         default_output,
@@ -62,10 +63,11 @@ def command(
         write_combined,
         write_curves,
         write_iteration_costs,
+        write_latencies,
         write_overview,
     )
 
-    names = select_tables([name for name in tables if name != ITERATION_COSTS], papers)
+    names = select_tables([name for name in tables if name not in OTHER_RECORDS], papers)
     console = plain_console(_PIPE_WIDTH)
     folder = output or default_output()
     failures: list[UserError] = []
@@ -78,7 +80,10 @@ def command(
         raise UserError(
             "the ledger keeps no costs of iterations; slimbench throughput EXPERIMENT... --keep measures them"
         )
-    for joined in join(names, counter, runs_of(ledger), failures.append, papers):
+    timed = kept_latencies(results, _warn)
+    if LATENCY in tables and not timed:
+        raise UserError("the ledger keeps no latencies; slimbench latency MODEL... --keep measures them")
+    for joined in join(names, counter, runs_of(ledger), failures.append, papers, timed):
         try:
             written = write(joined, folder, results)
         except UserError as error:
@@ -87,7 +92,8 @@ def command(
         console.print(view(joined.report, joined.paper, console), soft_wrap=False)
         typer.echo(f"wrote {_shown(written)}")
         done.append(joined)
-    if done or costs:
+    shows_latencies = bool(timed) and bool({LATENCY, "all"} & set(tables))
+    if done or costs or shows_latencies:
         try:
             # One table says nothing about the networks of the others, so the combined view needs all of them.
             if done and "all" in tables and write_combined((joined.report for joined in done), counter, folder):
@@ -95,6 +101,8 @@ def command(
             shown = {(joined.report.table.dataset, name) for joined in done for name in curves(lines(joined.report))}
             if write_curves(ledger, folder, None if "all" in tables else shown):
                 typer.echo(f"wrote {_relative(folder / CURVES)}")
+            if shows_latencies:
+                typer.echo(f"wrote {_shown(write_latencies(timed, folder))}")
             if costs:
                 typer.echo(f"wrote {_shown(write_iteration_costs(costs, folder))}")
             typer.echo(f"wrote {', '.join(map(_relative, write_overview(folder, papers)))}")

@@ -19,7 +19,7 @@ from collections import Counter as Counted
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from benchmarks import digits
 from benchmarks.digits import NOT_PRINTED
@@ -28,6 +28,9 @@ from benchmarks.metrics import METRICS
 from benchmarks.published import CellData, Column, Crop, Row, StandIn, Table
 from benchmarks.reports import costs
 from benchmarks.reports.sources import Counter, Run, by_seed
+
+if TYPE_CHECKING:
+    from benchmarks.reports.latencies import Group
 
 Status = Literal["counted", "measured", "evaluated", "proxy", "quoted", "open", "blocked"]
 STATUSES: dict[str, str] = {
@@ -103,12 +106,14 @@ class Report:
     """A table and its cells, row by row in the order of the columns; and all runs of its data set.
 
     ``stand_ins``: for each of the table's that has runs, a report of the rows that they measured.
+    ``latencies``: times of the table's networks that were measured here, and fill no cell of the paper's machines.
     """
 
     table: Table
     cells: tuple[Cell, ...]
     runs: tuple[Run, ...] = ()
     stand_ins: tuple[Report, ...] = ()
+    latencies: tuple[Group, ...] = ()
 
     def row(self, row: Row) -> tuple[Cell, ...]:
         """Return the cells of one row, in the order of the columns."""

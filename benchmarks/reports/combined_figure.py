@@ -108,11 +108,12 @@ def _ticks(axes: Axes) -> None:
     axes.xaxis.set_major_locator(
         LogLocator(subs=(1.0, 2.0, 5.0) if high > 10 * low else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0))
     )
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _engineering(float(value))))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: engineering(float(value))))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _engineering(value: float) -> str:
+def engineering(value: float) -> str:
+    """As 200 M instead of 2e8."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:g} {letter}"

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from benchmarks import digits
 from benchmarks.errors import UserError
-from benchmarks.ledger import ITERATION_COSTS
+from benchmarks.ledger import ITERATION_COSTS, LATENCY
 from benchmarks.published import Table, list_tables, load_paper, load_table, natural
 from benchmarks.reports import render
 from benchmarks.reports.cells import STATUSES, Cell, Status
@@ -73,6 +73,7 @@ def markdown(output: Path, root: Path | None = None) -> str:
         "verdicts": _verdicts(output, found),
         "curves": sorted((file.stem for file in (output / render.CURVES).glob("*.md")), key=natural),
         "curves_folder": render.CURVES,
+        "latency": LATENCY if (output / f"{LATENCY}.md").is_file() else "",
         "iteration_costs": ITERATION_COSTS if (output / f"{ITERATION_COSTS}.md").is_file() else "",
     }
     return render.environment().get_template("index.md.j2").render(context)

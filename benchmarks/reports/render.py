@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from benchmarks import digits
 from benchmarks.published import Paper
-from benchmarks.reports import claims, claims_text, costs, crops, everything, runs, text
+from benchmarks.reports import claims, claims_text, costs, crops, everything, latencies, runs, text
 from benchmarks.reports.cells import Cell, Report
 from benchmarks.reports.summary import summarize
 
@@ -162,6 +162,7 @@ def _context(report: Report, paper: Paper) -> dict[str, Any]:
         "tolerances": [f"{claims.TOLERANCE[unit]} {unit}" for unit in units],
         "crops_caption": crops.caption(report) if table.crops else "",
         "stand_ins": [(other, crops.stand_in_stem(other), runs.lines(other)) for other in report.stand_ins],
+        "latencies": [latencies.beside(table, group) for group in report.latencies],
         "part_names": part_names,
         "part_rows": part_rows,
         "part_remarks": part_remarks,

@@ -15,6 +15,7 @@ from benchmarks.sample_files import Sample
 
 if TYPE_CHECKING:
     from benchmarks.iteration_cost import Report as IterationCost
+    from benchmarks.latency import Measurement
     from benchmarks.ledger import RunResult
 
 Record = TypeVar("Record")
@@ -184,6 +185,13 @@ def kept_costs(results: Path | None, warn: Callable[[str], None]) -> list[tuple[
     from benchmarks import iteration_cost
 
     return _read(iteration_cost.kept, results, warn)
+
+
+def kept_latencies(results: Path | None, warn: Callable[[str], None]) -> list[tuple[str, Measurement]]:
+    """Read the latencies that the ledger keeps; see :func:`ledger_results`."""
+    from benchmarks.latency import SHELF
+
+    return _read(SHELF.kept, results, warn)
 
 
 def _read(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.atomic import replacing
 from benchmarks.errors import UserError
-from benchmarks.ledger import ITERATION_COSTS
+from benchmarks.ledger import ITERATION_COSTS, LATENCY
 from benchmarks.published import Paper, load_paper, load_table
 from benchmarks.reports.cells import Report, build
 from benchmarks.reports.sources import Counter, Run
 
 if TYPE_CHECKING:
     from benchmarks.iteration_cost import Report as IterationCost
+    from benchmarks.latency import Measurement
     from benchmarks.ledger import RunResult
 
 
@@ -40,12 +41,18 @@ def join(
     runs: Sequence[Run],
     failed: Callable[[UserError], None],
     root: Path | None = None,
+    latencies: Sequence[tuple[str, Measurement]] = (),
 ) -> Iterable[Joined]:
     """Yield the tables called ``names``, joined; a table that fails goes to ``failed`` and is left out."""
     for name in names:
         try:
             table = load_table(name, root)
-            joined = Joined(build(table, counter, runs), load_paper(table.paper, root))
+            report = build(table, counter, runs)
+            if latencies:
+                from benchmarks.reports.latencies import of_table
+
+                report = replace(report, latencies=of_table(table, latencies))
+            joined = Joined(report, load_paper(table.paper, root))
         except UserError as error:
             failed(error)
         else:
@@ -173,6 +180,31 @@ def write_iteration_costs(found: Sequence[tuple[str, IterationCost]], output: Pa
         return [_replace(output / f"{ITERATION_COSTS}{suffix}", text) for suffix, text in texts.items()]
     except OSError as error:
         raise UserError(f"cannot write {output}: {error.strerror or error}") from error
+
+
+def write_latencies(found: Sequence[tuple[str, Measurement]], output: Path) -> list[Path]:
+    """Write ``<output>/latency.{md,csv}`` and ``latency/*.{png,pdf}`` of the kept records; nothing if there is none.
+
+    Raises:
+        UserError: The folder cannot be written.
+    """
+    from benchmarks.reports import latencies, latency_figure, style
+
+    if not found:
+        return []
+    texts = {".md": latencies.markdown(found), ".csv": latencies.tidy_csv(found)}
+    folder = output / LATENCY
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        written = [_replace(output / f"{LATENCY}{suffix}", text) for suffix, text in texts.items()]
+        for group in latencies.groups(found):
+            if len(group.models()) >= latencies.ENOUGH:
+                folder.mkdir(exist_ok=True)
+                figure = latency_figure.draw(latencies.frame(group), group.title, group.found.baseline.label)
+                written += style.save(figure, folder / group.stem)
+    except OSError as error:
+        raise UserError(f"cannot write {output}: {error.strerror or error}") from error
+    return written
 
 
 def write_overview(output: Path, root: Path | None = None) -> list[Path]:

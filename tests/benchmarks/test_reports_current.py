@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.ledger import ITERATION_COSTS
+from benchmarks.ledger import ITERATION_COSTS, LATENCY
 from benchmarks.published import select_tables
-from benchmarks.reports import combined, curves, index, iteration_costs, render
-from benchmarks.reports.sources import ComplexityCounter, kept_costs, ledger_results, ledger_runs
+from benchmarks.reports import combined, curves, index, iteration_costs, latencies, render
+from benchmarks.reports.sources import ComplexityCounter, kept_costs, kept_latencies, ledger_results, ledger_runs
 from benchmarks.reports.write import curve_groups, join, texts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,8 @@ def trained():
 
 @pytest.mark.parametrize("name", select_tables(["table1"]))
 def test_the_committed_report_is_up_to_date(name):
-    (joined,) = join([name], ComplexityCounter(), ledger_runs(ROOT / "results", stop), stop)
+    timed = kept_latencies(ROOT / "results", stop)
+    (joined,) = join([name], ComplexityCounter(), ledger_runs(ROOT / "results", stop), stop, latencies=timed)
     for suffix, fresh in texts(joined).items():
         check(f"{name}{suffix}", fresh, name)
 
@@ -41,7 +42,8 @@ def test_the_committed_report_is_up_to_date(name):
 @pytest.mark.slow
 def test_all_committed_reports_are_up_to_date():
     counter, names = ComplexityCounter(), select_tables(["all"])
-    found = list(join(names, counter, ledger_runs(ROOT / "results", stop), stop))
+    timed = kept_latencies(ROOT / "results", stop)
+    found = list(join(names, counter, ledger_runs(ROOT / "results", stop), stop, latencies=timed))
     assert [joined.report.table.name for joined in found] == names
     for joined in found:
         for suffix, fresh in texts(joined).items():
@@ -69,6 +71,16 @@ def test_the_committed_costs_of_iterations_are_up_to_date():
     assert found
     check(f"{ITERATION_COSTS}.md", iteration_costs.markdown(found), ITERATION_COSTS)
     check(f"{ITERATION_COSTS}.csv", iteration_costs.tidy_csv(found), ITERATION_COSTS)
+
+
+def test_the_committed_latencies_are_up_to_date():
+    found = kept_latencies(ROOT / "results", stop)
+    assert (ROOT / "reports" / f"{LATENCY}.md").is_file() == bool(found)
+    if found:
+        check(f"{LATENCY}.md", latencies.markdown(found), LATENCY)
+        check(f"{LATENCY}.csv", latencies.tidy_csv(found), LATENCY)
+    drawn = {group.stem for group in latencies.groups(found) if len(group.models()) >= latencies.ENOUGH}
+    assert {file.stem for file in (ROOT / "reports" / LATENCY).glob("*.png")} == drawn
 
 
 def test_every_report_belongs_to_a_table():
