@@ -10,10 +10,10 @@ forward pass, the mean square of the outputs, backward pass; no optimizer and no
 `deployed`: `backbones.deploy(network)`; `deployed+compiled`: both. What another mode computes is compared with the
 eager network first, so that no time is that of another network.
 
-*How.* After the warm-up the networks and a product of matrices take one run each in turn, backwards in every second
-round (`timing`). Ratios are taken run by run, so that they hold on a busy machine too; times only on an idle one. The
-interval of a ratio is that of order statistics at 95 %: it needs no distribution, only rounds that do not depend on one
-another. The share of the peak is that of the matrix product of the same round.
+*How.* After the warm-up the networks and a product of matrices take one run each, round after round, in an order that
+is drawn for each round (`timing`). Ratios are taken run by run, so that they hold on a busy machine too; times only on
+an idle one. The interval of a ratio is that of order statistics at 95 %: it needs no distribution, only rounds that do
+not depend on one another. The share of the peak is that of the matrix product of the same round.
 
 *Memory* is the network's weights and the most that a call takes from PyTorch's allocator beside them (`memory`).
 """

@@ -102,6 +102,7 @@ def measure(
         cpu_flags=environment.cpu_flags(),
         capability=torch.backends.cpu.get_cpu_capability(),
         load=None if load is None else (load, _load() or 0.0),
+        kernel=modes.kernel() if any("deployed" in one.mode for one in wanted) else None,
         git=environment.git_state(),
         product=matrices,
         entrants=tuple(

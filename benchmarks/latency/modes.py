@@ -9,6 +9,7 @@ import contextlib
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, cast
 
 import torch
@@ -104,6 +105,15 @@ def compiled(function: Function, options: dict[str, Any]) -> Function:
     name = f"call_{id(function):x}"
     own = types.FunctionType(call.__code__.replace(co_name=name), call.__globals__, name, None, call.__closure__)
     return cast("Function", torch.compile(own, dynamic=False, options=options))
+
+
+def kernel() -> str | None:
+    """Which code convolves in deployed networks; None in versions of backbones without kernels of their own."""
+    try:
+        found: str = import_module("backbones.kernels").in_use()
+    except (ImportError, AttributeError):
+        return None
+    return found
 
 
 def _deploy() -> Callable[[nn.Module], nn.Module]:

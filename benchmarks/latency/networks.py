@@ -115,7 +115,7 @@ def _network(wanted: Wanted, setting: Setting) -> tuple[nn.Module, Tensor | None
             expected = network(images[:_COMPARED])
     if "deployed" in wanted.mode:
         network = modes.deployed(network, wanted).eval()
-    return network.to(DTYPES[setting.dtype]), expected
+    return network.to(setting.place, DTYPES[setting.dtype]), expected
 
 
 def _options(wanted: Wanted, setting: Setting) -> dict[str, object] | None:

@@ -97,7 +97,8 @@ class Measurement(Strict):
 
     memory: what `peak_bytes` counts: PyTorch's own allocations, on the device that computed. cpu_flags, capability: the
     vector extensions that the processor has, and what PyTorch makes of them. load: the machine's average number of
-    processes that wanted to run in the last minute, before and after; None where the system does not tell.
+    processes that wanted to run in the last minute, before and after; None where the system does not tell. kernel:
+    which code convolves in deployed networks, as `slimbench env` says; None if none is among the entrants.
     """
 
     schema_version: Literal[1] = 1
@@ -117,6 +118,7 @@ class Measurement(Strict):
     cpu_flags: tuple[str, ...]
     capability: str
     load: tuple[float, float] | None
+    kernel: str | None = None
     git: GitState
     product: MatrixProduct
     entrants: tuple[Entrant, ...] = Field(min_length=1)

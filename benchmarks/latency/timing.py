@@ -1,14 +1,16 @@
 """Whose turn it is, and what the clock says.
 
-A *round* gives each entrant one run; every second round goes through them backwards, so that a machine which slowly
-grows faster or slower favours none. A *run* is one call whose time is not taken, after which caches hold what this
-entrant needs and nothing of its neighbour, and then as many calls as make a time that the clock can tell.
+A *round* gives each entrant one run, in an order that is drawn anew for each round (from a fixed seed), so that neither
+a machine which slowly changes its speed nor a neighbour that heats the core favours any. A *run* is one call whose time
+is not taken, after which caches hold what this entrant needs and nothing of its neighbour, and then as many calls as
+make a time that the clock can tell.
 """
 
 from __future__ import annotations
 
 import gc
 import math
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -58,12 +60,13 @@ def take_turns(
     turns = [Turns(call, wait, max(1, math.ceil(SHORTEST / expected)), []) for call, expected in entrants]
     a_round = sum((1 + one.calls) * expected for one, (_, expected) in zip(turns, entrants, strict=True))
     rounds = max(MIN_ROUNDS, min(MAX_ROUNDS, int(seconds * len(turns) / a_round)))
+    draw = random.Random(0)
     collects = gc.isenabled()
     gc.collect()
     gc.disable()
     try:
-        for number in range(rounds):
-            for one in reversed(turns) if number % 2 else turns:
+        for _ in range(rounds):
+            for one in draw.sample(turns, len(turns)):
                 one.seconds.append(_run(one, clock))
     finally:
         if collects:

@@ -248,6 +248,9 @@ def _remarks(group: Group, lines: Iterable[Line], root: str) -> list[str]:
         f"{_device(found)}{threads if found.device == 'cpu' else ''}; Python {where.python}, torch {where.torch}.",
         f"Product of matrices, the peak: {_span([round(peak, 1) for peak in peaks])} GMAC/s.",
     ]
+    kernels = sorted({one.kernel for one in files.values() if one.kernel})
+    if kernels:
+        remarks.append(f"Code of the deployed convolutions: {', '.join(kernels)}.")
     if loads:
         remarks.append(f"Load of the machine: {_span([round(load, 1) for load in loads])}.")
     names = ", ".join(

@@ -50,14 +50,17 @@ class Clock:
         return call
 
 
-def test_entrants_take_turns_and_every_second_round_runs_backwards():
+def test_entrants_take_turns_in_an_order_drawn_for_each_round():
     clock = Clock()
     calls = [(clock.entrant(name, [1.0]), 1.0) for name in "abc"]
-    turns = timing.take_turns(calls, 0.0, lambda: None, clock)
-    assert [len(one.seconds) for one in turns] == [timing.MIN_ROUNDS] * 3
-    one_round = "".join(clock.turns)[:12]
-    assert one_round == "aabbcc" + "ccbbaa"  # the first call of a pair is not timed
-    assert "".join(clock.turns) == (one_round * 6)[: 6 * timing.MIN_ROUNDS]
+    turns = timing.take_turns(calls, 36.0, lambda: None, clock)
+    told = "".join(clock.turns)
+    rounds = [told[start : start + 6] for start in range(0, len(told), 6)]
+    assert [len(one.seconds) for one in turns] == [len(rounds)] * 3 == [18] * 3
+    assert set(rounds) == {"aabbcc", "aaccbb", "bbaacc", "bbccaa", "ccaabb", "ccbbaa"}  # the first of two is not timed
+    clock.turns.clear()
+    timing.take_turns(calls, 36.0, lambda: None, clock)
+    assert "".join(clock.turns) == told, "the order is the same in every measurement"
 
 
 def test_the_first_call_of_a_run_is_not_timed():
@@ -181,6 +184,13 @@ def test_a_deployed_network_is_compared_with_the_eager_one(sleepers, monkeypatch
     monkeypatch.setattr(backbones, "deploy", broken, raising=False)
     with pytest.raises(UserError, match=r"sleeper_20:deployed: its output differs from the eager network's by 0\.0"):
         latency.measure(["sleeper_20:deployed"], "sleeper_20", seconds=0.1)
+
+
+def test_the_record_says_which_kernel_deployed_networks_have(sleepers, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(backbones, "deploy", lambda network: network, raising=False)
+    monkeypatch.setattr(modes, "kernel", lambda: "avx2")
+    assert latency.measure(["sleeper_10:deployed"], "sleeper_10", seconds=0.01).kernel == "avx2"
+    assert latency.measure(["sleeper_10"], "sleeper_10", seconds=0.01).kernel is None
 
 
 def test_bf16_and_nhwc_are_what_the_network_gets(sleepers, monkeypatch):  # noqa: F811
