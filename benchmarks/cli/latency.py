@@ -21,7 +21,7 @@ def command(
         typer.Argument(
             metavar="MODEL[:MODE]...",
             help="Names from the catalogue, each with a mode of its own if it has one: sc_resnet50, "
-            "separate_l_versatile_resnet50_s4:deployed.",
+            "separate_l_versatile_resnet50_s4:deployed; or patterns, as 'sc_*:compiled', of the baseline's input.",
         ),
     ],
     baseline: Annotated[

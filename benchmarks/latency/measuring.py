@@ -53,8 +53,9 @@ def measure(
 ) -> Measurement:
     """Measure networks side by side. Names are `MODEL` or `MODEL:MODE`, those without a mode get `mode`.
 
-    The baseline may be among `models` again: its ratio to itself tells what a ratio is worth. input_size: None as the
-    baseline has it. threads: of a CPU. seconds: for each network, without warm-up.
+    A name may be a pattern (`modes.matching`). The baseline may be among `models` again: its ratio to itself tells what
+    a ratio is worth. input_size: None as the baseline has it. threads: of a CPU. seconds: for each network, without
+    warm-up.
 
     Raises:
         UserError: an unknown mode, a network that another input is meant for, that fails or computes something else.
@@ -63,8 +64,9 @@ def measure(
     from benchmarks.training import device as devices
 
     place = devices.check(device)
-    wanted = [modes.parse(text, mode) for text in (baseline, *models)]
-    size = input_size or backbones.model_spec(wanted[0].model).input_size
+    first = modes.parse(baseline, mode)
+    wanted = [first, *(one for text in models for one in modes.matching(text, mode, first))]
+    size = input_size or backbones.model_spec(first.model).input_size
     setting = Setting(task, place, batch, check_input(size), dtype, layout)
     for one in wanted:
         _check_input_size(one, setting, asked=input_size is not None)

@@ -62,6 +62,22 @@ def parse(text: str, mode: Mode) -> Wanted:
     return Wanted(backbones.model_spec(model).name, cast("Mode", given) if colon else mode)
 
 
+def matching(text: str, mode: Mode, like: Wanted) -> list[Wanted]:
+    """As `parse`, or every classifier of `like`'s input whose name matches a pattern (`sc_*`, `sc_*:compiled`).
+
+    Raises UserError where none does.
+    """
+    pattern, colon, given = text.partition(":")
+    if not any(sign in pattern for sign in "*?["):
+        return [parse(text, mode)]
+    own = backbones.model_spec(like.model)
+    specs = [backbones.model_spec(name) for name in backbones.list_models(pattern)]
+    names = [one.name for one in specs if one.num_classes and one.input_size == own.input_size]
+    if not names:
+        raise UserError(f"no model of {own.name}'s input is called {pattern}; slimbench models lists all")
+    return [parse(f"{name}{colon}{given}", mode) for name in names]
+
+
 def check(wanted: Wanted, task: Task, device: str) -> None:
     """Say what is missing before minutes are spent on other entrants. Raises UserError."""
     if "compiled" in wanted.mode:

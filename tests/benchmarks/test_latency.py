@@ -293,6 +293,7 @@ def test_the_command_prints_keeps_and_writes_what_it_measured(tmp_path, monkeypa
     [
         (["resnet50:compield"], "resnet50:compield: no mode 'compield' (there are eager, "),
         (["resnet5"], "no model 'resnet5'"),
+        (["nothing*"], "no model of resnet50's input is called nothing*"),
         (["resnet56_cifar"], "resnet56_cifar takes 3x32x32 and the baseline 3x224x224; give --input"),
         (["resnet50:deployed", "--training"], "resnet50:deployed: a deployed network cannot be trained"),
         (["resnet50", "--device", "tpu"], "--device 'tpu'"),
@@ -305,6 +306,17 @@ def test_mistakes_are_told_in_a_line_before_anything_is_built(arguments, message
     assert main(["latency", *arguments]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line
+
+
+def test_a_pattern_means_the_classifiers_of_the_baselines_input():
+    like = modes.Wanted("resnet50", "eager")
+    found = modes.matching("sc_resnet50*:compiled", "eager", like)
+    names = [one.model for one in found]
+    assert {"sc_resnet50", "sc_resnet50_k8_3"} <= set(names)
+    assert "sc_resnet50_cifar" in backbones.list_models("sc_resnet50*")
+    assert not [name for name in names if "cifar" in name]
+    assert {one.mode for one in found} == {"compiled"}
+    assert modes.matching("resnet56_cifar", "eager", like) == [modes.Wanted("resnet56_cifar", "eager")]
 
 
 def test_without_deploy_the_mode_is_refused(monkeypatch):
