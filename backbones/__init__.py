@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from backbones.naming import UnknownModelError
 
 if TYPE_CHECKING:
-    from backbones import adapters, ops
+    from backbones import adapters, kernels, ops
     from backbones.catalogue import ModelSpec, create_model, list_models, model_spec
+    from backbones.kernels import deploy
     from backbones.masks import (
         after_step,
         learnable_layers,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "backbones.catalogue": ("ModelSpec", "create_model", "list_models", "model_spec"),
+    "backbones.kernels": ("deploy",),
     "backbones.masks": (
         "after_step",
         "learnable_layers",
@@ -51,6 +53,8 @@ __all__ = [
     "adapters",
     "after_step",
     "create_model",
+    "deploy",
+    "kernels",
     "learnable_layers",
     "list_models",
     "mask_penalty",
@@ -68,7 +72,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("adapters", "ops"):
+    if name in ("adapters", "kernels", "ops"):
         return import_module(f"backbones.{name}")
     if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)

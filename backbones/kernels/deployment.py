@@ -1,0 +1,165 @@
+"""``deploy``: a copy of a network for inference, batch norms folded, learned masks packed, activations fused."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import operator
+from collections import Counter
+
+import torch
+import torch.nn.functional as F
+from torch import fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from backbones.kernels.module import PackedLearnableConv2d
+from backbones.ops.learnable import LearnableVersatileConv2d
+from backbones.ops.versatile import VersatileConv2d
+
+_log = logging.getLogger(__name__)
+_ADD = (operator.add, operator.iadd, torch.add, "add", "add_")
+_RELU = (F.relu, F.relu_, torch.relu, torch.relu_, "relu", "relu_")
+
+
+def deploy(model: nn.Module) -> nn.Module:
+    """Return a copy of ``model`` that infers faster and computes what ``model`` does in eval mode.
+
+    Batch norms are folded into the convolutions before them; learnable versatile convolutions become
+    :class:`PackedLearnableConv2d`, which takes in the residual addition and the ReLU that follow, where nobody else
+    reads what lies between; other versatile convolutions become dense ones with their secondary filters. The
+    original stays as it is.
+
+    The copy is for inference only: it has no agents H, its folded weights do not train, and training mode changes
+    nothing but dropout. The packed layers run in float32 on the CPU. A network that torch.fx cannot trace (control
+    flow that depends on values) gets packed layers, but nothing is folded or fused.
+    """
+    copied = copy.deepcopy(model).cpu().eval().requires_grad_(False)
+    try:
+        graph = _Tracer().trace(copied)
+    except Exception as error:  # noqa: BLE001  (whatever a stranger's forward raises on a proxy)
+        _log.warning("%s cannot be traced (%s): nothing is folded or fused", type(model).__name__, error)
+        return _packed_in_place(copied)
+    traced = fx.GraphModule(copied, graph, type(model).__name__)
+    calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
+    sites = Counter(id(traced.get_submodule(target)) for target in calls.elements())
+    convs = []
+    for node in list(graph.nodes):
+        conv = _module(traced, node)
+        if isinstance(conv, nn.Conv2d | VersatileConv2d):
+            alone = sites[id(conv)] == 1
+            _replace(traced, node, conv, fold=alone)
+            if alone and isinstance(conv, LearnableVersatileConv2d):
+                convs.append(node)
+    for node in reversed(convs):  # the later operand of an addition is the one that can take in the other
+        _fuse(traced, node)
+    graph.lint()  # type: ignore[no-untyped-call]
+    traced.delete_all_unused_submodules()
+    traced.recompile()
+    return traced.eval()
+
+
+class _Tracer(fx.Tracer):
+    """Convolutions stay whole."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, VersatileConv2d) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _module(traced: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    return traced.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+def _dense(conv: VersatileConv2d) -> nn.Conv2d:
+    """The convolution with the materialised secondary filters."""
+    dense = nn.Conv2d(
+        conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups,
+        conv.bias is not None, dtype=conv.weight.dtype,
+    )  # fmt: skip
+    dense.weight = nn.Parameter(conv.secondary_filters().detach().clone(), requires_grad=False)
+    dense.bias = conv.bias
+    return dense.eval()
+
+
+def _packed(conv: nn.Module) -> nn.Module:
+    """What takes a convolution's place; the module itself where nothing does."""
+    if isinstance(conv, LearnableVersatileConv2d) and conv.weight.dtype == torch.float32:
+        return PackedLearnableConv2d(conv)
+    return _dense(conv) if isinstance(conv, VersatileConv2d) else conv
+
+
+def _packed_in_place(model: nn.Module) -> nn.Module:
+    if isinstance(model, VersatileConv2d):
+        return _packed(model)
+    done: dict[nn.Module, nn.Module] = {}
+    for name, module in list(model.named_modules(remove_duplicate=False)):
+        if isinstance(module, VersatileConv2d):
+            done.setdefault(module, _packed(module))
+            model.set_submodule(name, done[module])
+    return model
+
+
+def _only_user(node: fx.Node) -> fx.Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _replace(traced: fx.GraphModule, node: fx.Node, conv: nn.Module, *, fold: bool) -> None:
+    """Put the deployed convolution in, with the batch norm that follows, if it alone reads the convolution."""
+    new = _packed(conv)
+    user = _only_user(node)
+    norm = _module(traced, user) if fold and user is not None else None
+    final = isinstance(norm, nn.BatchNorm2d) and not norm.training and norm.running_mean is not None
+    if user is not None and final and isinstance(norm, nn.BatchNorm2d):
+        if isinstance(new, PackedLearnableConv2d):
+            new.fold(norm)
+        elif isinstance(new, nn.Conv2d):
+            new = fuse_conv_bn_eval(new, norm)
+        user.replace_all_uses_with(node)
+        traced.graph.erase_node(user)
+    if new is not conv:
+        traced.set_submodule(str(node.target), new)
+
+
+def _fuse(traced: fx.GraphModule, node: fx.Node) -> None:
+    """Let a packed convolution take in the addition and the activation that follow it."""
+    packed = _module(traced, node)
+    user = _only_user(node)
+    if not isinstance(packed, PackedLearnableConv2d) or user is None:
+        return
+    residual = _residual(user, node)
+    if residual is not None:
+        node.kwargs = {**node.kwargs, "residual": residual}
+        user.replace_all_uses_with(node)
+        traced.graph.erase_node(user)
+        user = _only_user(node)
+    activation = None if user is None else _activation(traced, user)
+    if user is not None and activation is not None:
+        packed.activation = activation
+        user.replace_all_uses_with(node)
+        traced.graph.erase_node(user)
+
+
+def _residual(user: fx.Node, node: fx.Node) -> fx.Node | None:
+    """What ``user`` adds to ``node``, if the convolution can add it just as well."""
+    if user.op not in ("call_function", "call_method") or user.target not in _ADD:
+        return None
+    if len(user.args) != 2 or user.kwargs:
+        return None
+    other = user.args[1] if user.args[0] is node else user.args[0]
+    if not isinstance(other, fx.Node) or other is node or not other < node:
+        return None
+    if any(node < reader < user for reader in other.users):  # it might write
+        return None
+    in_place = user.target in (operator.iadd, "add_") and user.args[0] is other
+    if in_place and len(other.users) > 1:
+        return None
+    return other
+
+
+def _activation(traced: fx.GraphModule, user: fx.Node) -> str | None:
+    """The name of the activation that ``user`` is, or None."""
+    module = _module(traced, user)
+    if module is not None:
+        return {nn.ReLU: "relu", nn.ReLU6: "relu6"}.get(type(module))
+    if user.op in ("call_function", "call_method") and user.target in _RELU:
+        return "relu"
+    return "relu6" if user.target is F.relu6 else None

@@ -1,0 +1,70 @@
+"""The compiled library: where it is, whether it can be used, what it is told."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from pathlib import Path
+
+from backbones.kernels import build
+
+CHOICE = "SLIMBENCH_KERNELS"  # environment variable: "none", or the instruction set to use
+
+_SHAPE = (
+    "batch", "in_channels", "height", "width", "out_channels", "out_height", "out_width",
+    "kernel_h", "kernel_w", "stride_h", "stride_w", "pad_top", "pad_left", "dilation_h", "dilation_w",
+    "groups", "units", "activation", "threads",
+)  # fmt: skip
+
+
+class Shape(ctypes.Structure):
+    """``slim_shape`` of kernels.h."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in _SHAPE]
+
+
+Weights = ctypes.c_void_p * 6  # ``slim_weights`` of kernels.h: pointers to the tensors of a Packed, in its order
+
+
+def load(path: Path) -> ctypes.CDLL:
+    """Load a library that :func:`build.build` made, and declare its functions."""
+    library = ctypes.CDLL(str(path))
+    for name in ("slim_in_use", "slim_use", "slim_sources"):
+        getattr(library, name).restype = ctypes.c_char_p
+    library.slim_use.argtypes = [ctypes.c_char_p]
+    pointer = ctypes.c_void_p
+    library.slim_conv.argtypes = [ctypes.POINTER(Shape), ctypes.POINTER(Weights), *[pointer] * 5]
+    return library
+
+
+@functools.cache
+def _find() -> tuple[ctypes.CDLL | None, str]:
+    """The library, or None and why."""
+    path = Path(build.__file__).parent / build.NAME
+    again = "`python -m backbones.kernels` compiles it"
+    choice = os.environ.get(CHOICE)
+    if choice == "none":
+        return None, f"{CHOICE}=none"
+    if not path.is_file():
+        return None, f"not compiled when the package was installed; {again}"
+    try:
+        library = load(path)
+    except (OSError, AttributeError) as error:
+        return None, f"{path.name} cannot be loaded ({error}); {again}"
+    if library.slim_sources().decode() != build.digest():
+        return None, f"{path.name} was compiled from other sources; {again}"
+    if choice and library.slim_use(choice.encode()) is None:
+        return None, f"{CHOICE}={choice}: this processor or library has no such instruction set"
+    return library, ""
+
+
+def get() -> ctypes.CDLL | None:
+    """Return the library, or None where PyTorch does the work."""
+    return _find()[0]
+
+
+def in_use() -> str:
+    """Which code convolves for :func:`backbones.deploy`: ``avx512``, ``avx2``, ``portable``, or ``none: REASON``."""
+    library, reason = _find()
+    return f"none: {reason}" if library is None else library.slim_in_use().decode()

@@ -1,0 +1,135 @@
+"""``deploy``: the same outputs from a copy with fewer layers."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import backbones
+from backbones.kernels import PackedLearnableConv2d, deploy
+from backbones.ops import LearnableVersatileConv2d, SpatialVersatileConv2d
+
+
+def trained(model: nn.Module) -> nn.Module:
+    """Batch norms as after training: none is the identity."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
+            nn.init.normal_(module.running_mean, 0, 0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+            if module.affine:
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.normal_(module.bias, 0, 0.1)
+    return model.eval()
+
+
+def same(deployed: nn.Module, model: nn.Module, x: Tensor) -> None:
+    with torch.no_grad():
+        expected, got = model(x), deployed(x)
+    assert ((got - expected).abs().max() <= 1e-5 * expected.abs().max()).item()
+
+
+def kinds(model: nn.Module) -> set[type[nn.Module]]:
+    return {type(module) for module in model.modules()}
+
+
+class Net(nn.Module):
+    """What is around one convolution, `around` says: conv, norm and relu are there."""
+
+    def __init__(self, around: str, width: int = 8) -> None:
+        super().__init__()
+        self.conv = LearnableVersatileConv2d(width, width, 3, padding=1, s=3, bias=around == "twice")
+        self.norm = nn.BatchNorm2d(width, track_running_stats=around != "batch", affine=around != "plain")
+        self.relu = nn.ReLU(inplace=True)
+        self.around = around
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.around == "twice":  # one convolution, two sites: only one is followed by the norm
+            return self.relu(self.norm(self.conv(self.conv(x))))
+        if self.around == "read":  # what the norm reads is read by another, too
+            y = self.conv(x)
+            return self.norm(y) + y
+        if self.around == "kept":  # what the ReLU would overwrite is needed
+            y = self.norm(self.conv(x))
+            return torch.cat([torch.relu(y), y], 1)
+        if self.around == "written":  # x changes in place, and is read after it
+            z = x * 1
+            z += self.norm(self.conv(x))
+            return torch.cat([z.relu(), z], 1)
+        if self.around == "shifted":  # the other operand changes in place after the convolution
+            z = x * 1
+            y = self.norm(self.conv(x))
+            z.mul_(2)
+            return y + z
+        if self.around == "broadcast":
+            return torch.relu(self.norm(self.conv(x)) + x.mean((2, 3), keepdim=True))
+        if self.around == "later":  # the other operand comes after the convolution
+            y = self.norm(self.conv(x))
+            return y + torch.sin(x)
+        if self.around == "control":
+            return self.relu(self.norm(self.conv(x))) if x.sum() > 0 else self.norm(self.conv(x))
+        return nn.functional.relu6(x + self.norm(self.conv(x)))
+
+
+AROUND = ("plain", "batch", "twice", "read", "kept", "written", "shifted", "broadcast", "later", "control")
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_only_what_is_safe_is_fused(around: str) -> None:
+    model = trained(Net(around))
+    deployed = deploy(model)
+    assert PackedLearnableConv2d in kinds(deployed)
+    assert LearnableVersatileConv2d not in kinds(deployed)
+    for _ in range(2):
+        same(deployed, model, torch.randn(2, 8, 7, 6) * 3)
+
+
+def test_everything_is_fused_where_it_is_safe() -> None:
+    deployed = deploy(trained(Net("plain")))
+    assert [node.op for node in deployed.graph.nodes] == ["placeholder", "call_module", "output"]
+    assert deployed.conv.activation == "relu6"
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("separate_l_versatile_resnet50_s4", 64), ("separate_l_versatile_mobilenet_v2_s4", 96)],
+)
+def test_a_named_model_computes_the_same(name: str, size: int) -> None:
+    model = trained(backbones.create_model(name, num_classes=10))
+    before = copy.deepcopy(model.state_dict())
+    deployed = deploy(model)
+    same(deployed, model, torch.randn(2, 3, size, size))
+    assert nn.BatchNorm2d not in kinds(deployed)
+    assert not any(module.training for module in deployed.modules())
+    assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
+
+
+def test_compiling_does_not_break() -> None:
+    deployed = deploy(trained(nn.Sequential(Net("plain"), Net("broadcast"))))
+    x = torch.randn(1, 8, 12, 12)
+    with torch.no_grad():
+        assert torch.equal(torch.compile(deployed, backend="aot_eager", fullgraph=True)(x), deployed(x))
+
+
+def test_other_versatile_filters_are_materialised() -> None:
+    model = trained(nn.Sequential(SpatialVersatileConv2d(4, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU()))
+    deployed = deploy(model)
+    assert kinds(deployed) & {nn.Conv2d, SpatialVersatileConv2d, nn.BatchNorm2d} == {nn.Conv2d}
+    same(deployed, model, torch.randn(1, 4, 8, 8))
+
+
+def test_a_lone_layer_and_a_training_model_can_be_deployed() -> None:
+    layer = LearnableVersatileConv2d(4, 6, 3)
+    same(deploy(layer), layer, torch.randn(1, 4, 8, 8))
+    model = trained(Net("plain")).train()
+    deployed = deploy(model)
+    assert model.training
+    same(deployed, model.eval(), torch.randn(1, 8, 8, 8))
+
+
+def test_a_batch_norm_without_statistics_cannot_be_folded() -> None:
+    packed = PackedLearnableConv2d(LearnableVersatileConv2d(4, 6, 3))
+    with pytest.raises(ValueError, match="running statistics"):
+        packed.fold(nn.BatchNorm2d(6, track_running_stats=False))

@@ -1,0 +1,309 @@
+"""The compiled convolution with learned masks against float64, instruction set by instruction set."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from backbones.kernels import PackedLearnableConv2d, build, library
+from backbones.kernels.module import sides
+from backbones.kernels.packing import BLOCK, pack, unpack
+from backbones.kernels.pattern_conv import ACTIVATIONS
+from backbones.ops import LearnableVersatileConv2d
+
+quiet = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    if library.get() is not None:
+        return library.load(Path(build.__file__).parent / build.NAME)
+    try:
+        return library.load(build.build(tmp_path_factory.mktemp("kernels") / build.NAME))
+    except build.BuildError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(params=["avx512", "avx2", "portable"])
+def isa(request: pytest.FixtureRequest, compiled: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    name: str = request.param
+    if compiled.slim_use(name.encode()) is None:
+        pytest.skip(f"this processor has no {name}")
+    monkeypatch.setattr(library, "get", lambda: compiled)
+    yield name
+    compiled.slim_use(None)
+
+
+@pytest.fixture
+def best(compiled: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "get", lambda: compiled)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> tuple[LearnableVersatileConv2d, tuple[int, int, int]]:
+    """A layer, and batch, height and width of an input that is large enough for it."""
+    groups = draw(st.sampled_from((1, 1, 2, 3)))
+    kernel = draw(st.tuples(*[st.sampled_from((1, 2, 3, 5))] * 2))
+    dilation = draw(st.tuples(*[st.integers(1, 3)] * 2))
+    stride = draw(st.tuples(*[st.integers(1, 3)] * 2))
+    padding = draw(st.tuples(*[st.integers(0, 3)] * 2) | st.just("valid"))
+    if stride == (1, 1) and draw(st.booleans()):
+        padding = "same"
+    layer = LearnableVersatileConv2d(
+        groups * draw(st.sampled_from((1, 3, 16, 40))),
+        groups * draw(st.integers(1, 20)),
+        kernel, stride, padding, dilation, groups, draw(st.booleans()),
+        s=draw(st.integers(2, 8)),
+        shared=draw(st.booleans()),
+    )  # fmt: skip
+    size = [d * (k - 1) + 1 + draw(st.integers(0, 17)) for d, k in zip(dilation, kernel, strict=True)]
+    return layer, (draw(st.integers(1, 3)), size[0], size[1])
+
+
+def dense(layer: LearnableVersatileConv2d) -> Tensor:
+    """The secondary filters in float64, masks multiplied out."""
+    masks = layer.masks().view(-1, layer.num_secondary, *layer.weight.shape[1:]).double()
+    every = (layer.weight.detach().double().unsqueeze(1) * masks).flatten(0, 1)
+    by_group = every.view(layer.groups, -1, *every.shape[1:])
+    return by_group[:, : layer.out_channels // layer.groups].flatten(0, 1)
+
+
+def convolve(x: Tensor, filters: Tensor, layer: LearnableVersatileConv2d) -> Tensor:
+    top, left, bottom, right = sides(layer.padding, layer.kernel_size, layer.dilation)
+    padded = F.pad(x, (left, right, top, bottom))
+    return F.conv2d(padded, filters, None, layer.stride, 0, layer.dilation, layer.groups)
+
+
+@quiet
+@given(case=layers(), activation=st.sampled_from(ACTIVATIONS), threads=st.integers(1, 2), data=st.data())
+def test_it_is_the_convolution(isa: str, case: Any, activation: str, threads: int, data: st.DataObject) -> None:
+    layer, (n, height, width) = case
+    x = torch.randn(n, layer.in_channels, height, width)
+    packed = PackedLearnableConv2d(layer)
+    packed.activation = activation
+    expected = convolve(x.double(), dense(layer), layer)
+    largest = convolve(x.double().abs(), dense(layer).abs(), layer) + 10
+    if layer.bias is not None:
+        expected = expected + layer.bias.double().view(-1, 1, 1)
+    residual = torch.randn(expected.shape) * 5 if data.draw(st.booleans()) else None
+    if residual is not None:
+        expected = expected + residual.double()
+    expected = {"none": lambda t: t, "relu": F.relu, "relu6": F.relu6}[activation](expected)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    got = packed(x, residual)
+    torch.set_num_threads(before)
+    assert got.shape == expected.shape
+    assert bool(((got - expected).abs() <= 1e-6 * largest).all())
+
+
+def test_more_units_than_a_chunk_and_more_positions_than_a_block(isa: str) -> None:
+    layer = LearnableVersatileConv2d(BLOCK + 3, 600, 1, s=4)
+    x = torch.randn(2, BLOCK + 3, 9, 8)
+    torch.testing.assert_close(PackedLearnableConv2d(layer)(x), layer(x), rtol=1e-5, atol=1e-5)
+
+
+@quiet
+@given(case=layers(), value=st.sampled_from((torch.nan, torch.inf, -torch.inf)), data=st.data())
+def test_what_is_not_finite_reaches_the_outputs_whose_mask_has_it(
+    isa: str, case: Any, value: float, data: st.DataObject
+) -> None:
+    layer, (n, height, width) = case
+    layer.weight.data += layer.weight.sign() * 0.1  # no weight is zero
+    x = torch.randn(n, layer.in_channels, height, width)
+    at = [data.draw(st.integers(0, size - 1)) for size in x.shape]
+    clean = PackedLearnableConv2d(layer)(x)
+    spot = torch.zeros_like(x)
+    spot[tuple(at)] = 1
+    x[tuple(at)] = value
+    got = PackedLearnableConv2d(layer)(x)
+    touched = convolve(spot.double(), (dense(layer) != 0).double(), layer) > 0
+    assert torch.equal(~got.isfinite(), touched)
+    assert torch.equal(got[~touched], clean[~touched])
+
+
+def test_relu_keeps_nan(isa: str) -> None:
+    layer = LearnableVersatileConv2d(1, 2, 1, s=2)
+    layer.agent.data.fill_(1)
+    for activation in ACTIVATIONS:
+        packed = PackedLearnableConv2d(layer)
+        packed.activation = activation
+        assert packed(torch.full((1, 1, 5, 7), torch.nan)).isnan().all()
+
+
+def test_masked_weights_contribute_nothing(isa: str) -> None:
+    layer = LearnableVersatileConv2d(8, 12, 3, s=3, padding=1, bias=False)
+    unused = ~layer.masks().view(layer.num_primary, 3, 8, 3, 3).any(1)
+    assert unused.any()
+    x = torch.randn(1, 8, 6, 6)
+    expected = PackedLearnableConv2d(layer)(x)
+    layer.weight.data[unused] = torch.nan
+    assert torch.equal(PackedLearnableConv2d(layer)(x), expected)
+
+
+@given(case=layers())
+@settings(deadline=None, max_examples=15)
+def test_unpacking_gives_the_filters(case: Any) -> None:
+    layer, _ = case
+    masks = layer.masks().view(-1, layer.num_secondary, *layer.weight.shape[1:])
+    packed = pack(layer.weight, masks, layer.out_channels, layer.groups)
+    assert torch.equal(unpack(packed, layer.weight[0].numel()), layer.secondary_filters().flatten(1))
+
+
+def test_without_a_library_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "get", lambda: None)
+    layer = LearnableVersatileConv2d(6, 9, 2, padding="same", groups=3, s=3)
+    packed = PackedLearnableConv2d(layer)
+    packed.activation = "relu"
+    x, residual = torch.randn(2, 6, 5, 5), torch.randn(2, 9, 5, 5)
+    torch.testing.assert_close(packed(x, residual), F.relu(layer(x) + residual))
+    other = PackedLearnableConv2d(LearnableVersatileConv2d(6, 9, 2, padding="same", groups=3, s=3))
+    packed.bias.copy_(other.bias)
+    if packed.values.shape == other.values.shape:  # same masks or not, loading must be noticed
+        packed.values.copy_(other.values)
+    packed.values.mul_(2)
+    doubled = packed.filters()
+    expected = F.conv2d(F.pad(x, (0, 1, 0, 1)), doubled, packed.bias, groups=3)
+    torch.testing.assert_close(packed(x), F.relu(expected))
+
+
+def test_a_broadcast_residual_is_added_all_the_same(best: None) -> None:
+    layer = LearnableVersatileConv2d(4, 6, 1, s=2)
+    packed = PackedLearnableConv2d(layer)
+    packed.activation = "relu"
+    x, residual = torch.randn(2, 4, 5, 5), torch.randn(2, 6, 1, 1)
+    torch.testing.assert_close(packed(x, residual), F.relu(layer(x) + residual))
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.zeros(1, 3, 5, 5), r"must be \(N, 4, H, W\)"),
+        (torch.zeros(4, 5, 5), r"must be \(N, 4, H, W\)"),
+        (torch.zeros(1, 4, 5, 5, dtype=torch.float64), "float32"),
+        (torch.zeros(1, 4, 2, 5), "smaller than the kernel"),
+    ],
+)
+def test_wrong_inputs_are_refused(best: None, x: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PackedLearnableConv2d(LearnableVersatileConv2d(4, 6, 3))(x)
+
+
+def test_tools_can_trace_it(best: None) -> None:
+    packed = PackedLearnableConv2d(LearnableVersatileConv2d(4, 6, 3, stride=2, padding=1)).eval()
+    x = torch.randn(2, 4, 7, 8)
+    arguments = (
+        x, *packed.packed(), None, packed.bias, None, 6, [3, 3], [2, 2], packed.padding, [1, 1], 1, "relu",
+    )  # fmt: skip
+    checks = ("test_schema", "test_faketensor", "test_aot_dispatch_static")
+    torch.library.opcheck(torch.ops.slimbench.pattern_conv2d.default, arguments, test_utils=checks)
+    compiled = torch.compile(packed, backend="aot_eager", fullgraph=True, dynamic=True)
+    for images in (x, x[:, :, :5], x[:1]):
+        assert torch.equal(compiled(images), packed(images))
+    exported = torch.export.export(packed, (x,)).module()
+    assert torch.equal(exported(x), packed(x))
+
+
+def test_two_callers_and_a_fork_share_no_pool(best: None, two_threads: None) -> None:
+    packed = PackedLearnableConv2d(LearnableVersatileConv2d(16, 64, 3, padding=1, s=4))
+    x = torch.randn(1, 16, 30, 30)
+    expected = packed(x)
+    with ThreadPoolExecutor(4) as callers:
+        for got in callers.map(lambda _: packed(x), range(40)):
+            assert torch.equal(got, expected)
+    child = os.fork()
+    if child == 0:
+        os._exit(not np.array_equal(packed(x).numpy(), expected.numpy()))  # torch.equal has threads of its own
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+_DRIVER = """
+import ctypes, sys
+import numpy as np
+library = ctypes.CDLL(sys.argv[1])
+library.slim_use.restype = ctypes.c_void_p
+case = np.load(sys.argv[2])
+def exact(name):  # memory that ends where the array ends, so that the sanitizer sees the byte beyond
+    array = case[name]
+    buffer = libc.malloc(array.nbytes)
+    ctypes.memmove(buffer, array.ctypes.data, array.nbytes)
+    return buffer
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+shape = np.ascontiguousarray(case["shape"])
+weights = (ctypes.c_void_p * 6)(*[exact(f"weights{i}") for i in range(6)])
+x, residual, y = exact("x"), exact("y"), exact("y")
+for isa in (b"avx512", b"avx2", b"portable"):
+    if library.slim_use(isa):
+        pointers = [ctypes.c_void_p(each) for each in (shape.ctypes.data, ctypes.addressof(weights), x)]
+        assert library.slim_conv(*pointers, None, None, ctypes.c_void_p(residual), ctypes.c_void_p(y)) == 0
+if len(sys.argv) > 3:
+    ctypes.c_float.from_address(y + case["y"].nbytes).value  # a read beyond the end: the sanitizer must see it
+    ctypes.memmove(y, y + case["y"].nbytes, 4)
+print("clean")
+"""
+
+
+@pytest.mark.slow
+def test_an_address_sanitizer_finds_nothing(tmp_path: Path) -> None:
+    try:
+        compiler = build.compiler()
+        sanitized = build.build(tmp_path / "sanitized.so", ["-fsanitize=address,undefined", "-g"])
+        asked = [*compiler.split(), "-print-file-name=libasan.so"]
+        runtime = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (build.BuildError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no address sanitizer: {error}")
+    if not Path(runtime).is_file():
+        pytest.skip("the compiler has no libasan.so")
+    preload = {**os.environ, "LD_PRELOAD": str(Path(runtime).resolve()), "ASAN_OPTIONS": "detect_leaks=0"}
+
+    def driven(path: Path, *more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", _DRIVER, str(sanitized), str(path), *more]
+        return subprocess.run(command, capture_output=True, text=True, env=preload, check=False)
+
+    cases = (
+        (LearnableVersatileConv2d(5, 7, 3, 2, 1, s=3), (9, 7)),
+        (LearnableVersatileConv2d(BLOCK + 1, 9, 1, s=8), (7, 7)),
+        (LearnableVersatileConv2d(6, 12, 3, padding=2, dilation=2, groups=2, s=4), (12, 11)),
+        (LearnableVersatileConv2d(4, 6, (1, 3), s=2), (5, 30)),
+    )
+    for i, (layer, (height, width)) in enumerate(cases):
+        x = torch.randn(2, layer.in_channels, height, width)
+        y = convolve(x.double(), dense(layer), layer).float()
+        masks = layer.masks().view(-1, layer.num_secondary, *layer.weight.shape[1:])
+        packed = pack(layer.weight, masks, layer.out_channels, layer.groups)
+        top, left = sides(layer.padding, layer.kernel_size, layer.dilation)[:2]
+        shape = (
+            *x.shape, *y.shape[1:], *layer.kernel_size, *layer.stride, top, left, *layer.dilation, layer.groups,
+            len(packed.outputs), 1, 2,
+        )  # fmt: skip
+        arrays = {f"weights{j}": tensor.numpy() for j, tensor in enumerate(packed)}
+        np.savez(tmp_path / f"{i}.npz", shape=np.array(shape), x=x.numpy(), y=y.numpy(), **arrays)
+        done = driven(tmp_path / f"{i}.npz")
+        assert done.stdout == "clean\n", done.stderr[-3000:]
+    broken = driven(tmp_path / "0.npz", "beyond")
+    assert "heap-buffer-overflow" in broken.stderr, "the sanitizer does not see a read beyond the end"
