@@ -91,7 +91,7 @@ def groups(found: Sequence[Kept]) -> list[Group]:
     for path, one in sorted(found, key=lambda kept: (kept[1].started_at, natural(kept[0]))):
         key = (one.task, one.device, _device(one), one.environment.cpu_threads * (one.device == "cpu"), one.batch,
                one.input_size, one.dtype, one.layout, one.baseline.label)  # fmt: skip
-        for entrant in one.entrants:
+        for entrant in (one.baseline, *(other for other in one.entrants if other.label != one.baseline.label)):
             lines.setdefault(key, {})[entrant.label] = Line(path, one, entrant)
     return [
         Group(tuple(sorted(lines[key].values(), key=lambda line: (line.entrant.macs, line.entrant.label))))
@@ -209,7 +209,7 @@ def _fields(line: Line) -> tuple[str, ...]:
     one, found = line.entrant, line.found
     ratio = "1"
     if one is not found.baseline:
-        ratio = f"**{one.ratio.median:.3f}** ({one.ratio.low:.3f} to {one.ratio.high:.3f})"
+        ratio = _interval(one)
     low, middle, high = (_milliseconds(value) for value in (one.seconds.low, one.seconds.median, one.seconds.high))
     return (
         ratio,
@@ -218,6 +218,10 @@ def _fields(line: Line) -> tuple[str, ...]:
         f"{100 * one.share_of_peak:.0f} %",
         f"{one.peak_bytes / _MIB:,.0f}",
     )
+
+
+def _interval(one: Entrant) -> str:
+    return f"**{one.ratio.median:.3f}** ({one.ratio.low:.3f} to {one.ratio.high:.3f})"
 
 
 def _milliseconds(seconds: float) -> str:
@@ -248,6 +252,14 @@ def _remarks(group: Group, lines: Iterable[Line], root: str) -> list[str]:
         f"{_device(found)}{threads if found.device == 'cpu' else ''}; Python {where.python}, torch {where.torch}.",
         f"Product of matrices, the peak: {_span([round(peak, 1) for peak in peaks])} GMAC/s.",
     ]
+    controls = [
+        _interval(entrant)
+        for one in files.values()
+        for entrant in one.entrants[1:]
+        if entrant.label == one.baseline.label
+    ]
+    if controls:
+        remarks.append(f"The baseline against itself: {', '.join(controls)}.")
     kernels = sorted({one.kernel for one in files.values() if one.kernel})
     if kernels:
         remarks.append(f"Code of the deployed convolutions: {', '.join(kernels)}.")

@@ -84,6 +84,16 @@ def test_measurements_of_one_machine_and_setting_are_pooled_and_the_last_one_hol
         assert len(latencies.groups(kept(first, measurement(entrants, **change)))) == 2
 
 
+def test_the_baseline_against_itself_is_a_remark_and_no_line():
+    again = entrant("resnet50", HALF, "compiled")
+    document = latencies.markdown(kept(measurement((*measurement().entrants, again))))
+    base = rows_of(document)[2]
+    assert len(rows_of(document)) == 4
+    assert base.startswith("| resnet50 | compiled | 4 | 1.000 | 1 | 400 ")
+    assert "- The baseline against itself: **0.500** (0.500 to 0.750).\n" in document
+    assert "against itself" not in latencies.markdown(kept(measurement()))
+
+
 def test_rank_correlations_are_of_each_mode_and_need_enough_networks():
     rising = latencies.groups(kept(many([1.1, 1.2, 1.3, 9.0])))[0]
     ((mode, number, macs, mul),) = latencies.correlations(rising)
