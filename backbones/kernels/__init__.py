@@ -1,4 +1,9 @@
-"""Inference kernels in C: learnable versatile filters on the CPU, and :func:`deploy`, which puts them in."""
+"""Inference kernels in C: learnable versatile filters on the CPU, and :func:`deploy`, which puts them in.
+
+``src/`` is compiled when the package is installed, where a C compiler is there; a checkout that was not installed gets
+the library by ``python -m backbones.kernels``. The environment variable ``SLIMBENCH_KERNELS`` chooses an instruction
+set (``avx512``, ``avx2``, ``portable``), or PyTorch's dense convolution (``none``).
+"""
 
 from __future__ import annotations
 
