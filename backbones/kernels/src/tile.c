@@ -33,9 +33,12 @@ typedef struct {
 } stream;
 
 /* acc += the weights of the next run times their rows. The number of weights is even: an odd run ends with a zero
- * weight for the panel's row of zeros, which costs less than a mispredicted branch. */
-INLINE void run(stream *s, const char *panel, vector *acc, const int z) {
+ * weight for the panel's row of zeros, which costs less than a mispredicted branch. The runs of one or two secondaries
+ * are long: two chains hide the latency of the additions, which the next run hides where they are short. */
+INLINE void run(stream *s, const char *panel, vector *acc, const int z, const int chains) {
     int left = *s->pairs++;
+    vector other[DEPTH];
+    for (int i = 0; i < z; i++) other[i] = (vector){0};
     const float *value = s->value;
     const uint16_t *offset = s->offset;
     s->value += 2 * left;
@@ -46,15 +49,21 @@ INLINE void run(stream *s, const char *panel, vector *acc, const int z) {
         __asm__("" : "+r"(a), "+r"(b)); /* else each operand has an index register, and the load is an operation more */
         const vector u = value[0] - (vector){0}, v = value[1] - (vector){0};
         for (int i = 0; i < z; i++) acc[i] += u * a[i];
-        for (int i = 0; i < z; i++) acc[i] += v * b[i];
+        if (chains == 2) {
+            for (int i = 0; i < z; i++) other[i] += v * b[i];
+        } else {
+            for (int i = 0; i < z; i++) acc[i] += v * b[i];
+        }
     }
+    if (chains == 2)
+        for (int i = 0; i < z; i++) acc[i] += other[i];
 }
 
 /* A run whose sum goes to two accumulators. */
 INLINE void run2(stream *s, const char *panel, vector *low, vector *high, const int z) {
     vector sum[DEPTH];
     for (int i = 0; i < z; i++) sum[i] = (vector){0};
-    run(s, panel, sum, z);
+    run(s, panel, sum, z, 1);
     for (int i = 0; i < z; i++) {
         low[i] += sum[i];
         high[i] += sum[i];
@@ -73,30 +82,30 @@ INLINE void unit(stream *s, const char *panel, float *out, const int secondaries
     vector low1[DEPTH], low2[DEPTH], low3[DEPTH], high[DEPTH], out2[DEPTH], out3[DEPTH];
     for (int i = 0; i < z; i++) low1[i] = low2[i] = low3[i] = high[i] = (vector){0};
     if (secondaries == 4) {
-        run(s, panel, high, z);
+        run(s, panel, high, z, 1);
         run2(s, panel, low1, high, z);
         run2(s, panel, low2, high, z);
         run2(s, panel, low3, high, z);
     }
     if (secondaries >= 3) {
         for (int i = 0; i < z; i++) out2[i] = out3[i] = high[i];
-        run(s, panel, out2, z);
+        run(s, panel, out2, z, 1);
         run2(s, panel, low1, out2, z);
         run2(s, panel, low2, out2, z);
         run2(s, panel, low3, out2, z);
         put(out + 2 * SLIM_TILE, out2, z, first);
     }
     if (secondaries == 4) {
-        run(s, panel, out3, z);
+        run(s, panel, out3, z, 1);
         run2(s, panel, low1, out3, z);
         run2(s, panel, low2, out3, z);
         run2(s, panel, low3, out3, z);
         put(out + 3 * SLIM_TILE, out3, z, first);
     }
-    run(s, panel, low1, z);
+    run(s, panel, low1, z, secondaries > 2 ? 1 : 2);
     if (secondaries >= 2) {
-        run(s, panel, low2, z);
-        run(s, panel, low3, z);
+        run(s, panel, low2, z, secondaries > 2 ? 1 : 2);
+        run(s, panel, low3, z, secondaries > 2 ? 1 : 2);
         for (int i = 0; i < z; i++) {
             low1[i] += low3[i];
             low2[i] += low3[i];
