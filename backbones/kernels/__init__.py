@@ -1,4 +1,4 @@
-"""Inference kernels in C: learnable versatile filters on the CPU, and :func:`deploy`, which puts them in.
+"""Layers for inference: learnable versatile filters in C, SlimConv folded, and :func:`deploy`, which puts them in.
 
 ``src/`` is compiled when the package is installed, where a C compiler is there; a checkout that was not installed gets
 the library by ``python -m backbones.kernels``. The environment variable ``SLIMBENCH_KERNELS`` chooses an instruction
@@ -10,5 +10,6 @@ from __future__ import annotations
 from backbones.kernels.deployment import deploy
 from backbones.kernels.library import in_use
 from backbones.kernels.module import PackedLearnableConv2d
+from backbones.kernels.slim import DeployedSlimConv2d
 
-__all__ = ["PackedLearnableConv2d", "deploy", "in_use"]
+__all__ = ["DeployedSlimConv2d", "PackedLearnableConv2d", "deploy", "in_use"]

@@ -13,7 +13,9 @@ from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from backbones.kernels.module import PackedLearnableConv2d
+from backbones.kernels.slim import DeployedSlimConv2d, obstacle
 from backbones.ops.learnable import LearnableVersatileConv2d
+from backbones.ops.slim_conv import SlimConv2d
 from backbones.ops.versatile import VersatileConv2d
 
 _log = logging.getLogger(__name__)
@@ -26,12 +28,13 @@ def deploy(model: nn.Module) -> nn.Module:
 
     Batch norms are folded into the convolutions before them; learnable versatile convolutions become
     :class:`PackedLearnableConv2d`, which takes in the residual addition and the ReLU that follow, where nobody else
-    reads what lies between; other versatile convolutions become dense ones with their secondary filters. The
-    original stays as it is.
+    reads what lies between; other versatile convolutions become dense ones with their secondary filters. SlimConvs
+    become :class:`DeployedSlimConv2d`, with the ReLU that follows; one whose norms have no final statistics is left
+    and a warning says so. The original stays as it is.
 
     The copy is for inference only: it has no agents H, its folded weights do not train, and training mode changes
     nothing but dropout. The packed layers run in float32 on the CPU. A network that torch.fx cannot trace (control
-    flow that depends on values) gets packed layers, but nothing is folded or fused.
+    flow that depends on values) gets packed layers, but nothing is folded or fused around them.
     """
     copied = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     try:
@@ -45,10 +48,10 @@ def deploy(model: nn.Module) -> nn.Module:
     convs = []
     for node in list(graph.nodes):
         conv = _module(traced, node)
-        if isinstance(conv, nn.Conv2d | VersatileConv2d):
+        if isinstance(conv, nn.Conv2d | VersatileConv2d | SlimConv2d):
             alone = sites[id(conv)] == 1
             _replace(traced, node, conv, fold=alone)
-            if alone and isinstance(conv, LearnableVersatileConv2d):
+            if alone and isinstance(conv, LearnableVersatileConv2d | SlimConv2d):
                 convs.append(node)
     for node in reversed(convs):  # the later operand of an addition is the one that can take in the other
         _fuse(traced, node)
@@ -62,7 +65,7 @@ class _Tracer(fx.Tracer):
     """Convolutions stay whole."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, VersatileConv2d) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, VersatileConv2d | SlimConv2d) or super().is_leaf_module(m, module_qualified_name)
 
 
 def _module(traced: fx.GraphModule, node: fx.Node) -> nn.Module | None:
@@ -84,15 +87,19 @@ def _packed(conv: nn.Module) -> nn.Module:
     """What takes a convolution's place; the module itself where nothing does."""
     if isinstance(conv, LearnableVersatileConv2d) and conv.weight.dtype == torch.float32:
         return PackedLearnableConv2d(conv)
+    if isinstance(conv, SlimConv2d):
+        if (why := obstacle(conv)) is None:
+            return DeployedSlimConv2d(conv).eval()
+        _log.warning("SlimConv2d(%s) is left as it is: %s", conv.extra_repr(), why)
     return _dense(conv) if isinstance(conv, VersatileConv2d) else conv
 
 
 def _packed_in_place(model: nn.Module) -> nn.Module:
-    if isinstance(model, VersatileConv2d):
+    if isinstance(model, VersatileConv2d | SlimConv2d):
         return _packed(model)
     done: dict[nn.Module, nn.Module] = {}
     for name, module in list(model.named_modules(remove_duplicate=False)):
-        if isinstance(module, VersatileConv2d):
+        if isinstance(module, VersatileConv2d | SlimConv2d):
             done.setdefault(module, _packed(module))
             model.set_submodule(name, done[module])
     return model
@@ -120,12 +127,12 @@ def _replace(traced: fx.GraphModule, node: fx.Node, conv: nn.Module, *, fold: bo
 
 
 def _fuse(traced: fx.GraphModule, node: fx.Node) -> None:
-    """Let a packed convolution take in the addition and the activation that follow it."""
+    """Let a packed convolution take in the addition and the activation that follow it, a SlimConv the activation."""
     packed = _module(traced, node)
     user = _only_user(node)
-    if not isinstance(packed, PackedLearnableConv2d) or user is None:
+    if not isinstance(packed, PackedLearnableConv2d | DeployedSlimConv2d) or user is None:
         return
-    residual = _residual(user, node)
+    residual = _residual(user, node) if isinstance(packed, PackedLearnableConv2d) else None
     if residual is not None:
         node.kwargs = {**node.kwargs, "residual": residual}
         user.replace_all_uses_with(node)

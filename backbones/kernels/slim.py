@@ -1,0 +1,114 @@
+"""A SlimConv for inference: batch norms folded, one gate for all orders of the weights, the ReLU taken in."""
+
+from __future__ import annotations
+
+import copy
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from backbones.ops.slim_conv import SlimConv2d
+
+
+class DeployedSlimConv2d(nn.Module):
+    """What a :class:`SlimConv2d` computes in eval mode, with a ReLU behind it if asked.
+
+    ``(N, C, H, W) -> (N, C // r + C // (2 r), H', W')``. All batch norms are in the convolutions before them. Reversed
+    or shuffled weights cost nothing: the gate's last layer (Eq. 1 of SlimConv) is a linear map, so its rows stand in
+    every order that a path needs, those of the channels that the split drops nowhere. Each path's Eq. 2 is a running
+    sum of weighted chunks, without the full width w * X in memory. The activation follows each path before the
+    concatenation, while its output is in the cache.
+
+    Inference only: nothing here trains.
+
+    Raises:
+        ValueError: if a norm of the layer has no final statistics (see :func:`obstacle`).
+    """
+
+    def __init__(self, layer: SlimConv2d) -> None:
+        super().__init__()
+        if (why := obstacle(layer)) is not None:
+            raise ValueError(why)
+        self.in_channels, self.out_channels = layer.in_channels, layer.out_channels
+        self.r, self.width = layer.r, layer.width
+        self.arrangement = layer.arrangement
+        self.activation = "none"
+        paths = [path for path in (layer.bottom, layer.third) if path is not None]
+        self.squeeze = folded(layer.gate[0], layer.gate[1])
+        self.excite = _reordered(cast("nn.Conv2d", layer.gate[3]), _orders(layer))
+        self.top = folded(layer.top[0], layer.top[1])
+        self.narrow = nn.ModuleList(folded(path[0], path[1]) for path in paths)
+        self.lower = nn.ModuleList(folded(path[3], path[4]) for path in paths)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, H, W) -> (N, C / k, H', W')``."""
+        z = F.relu(self.squeeze(x.mean((2, 3), keepdim=True)))
+        w = torch.split(torch.sigmoid(self.excite(z)), self.width, 1)
+        chunks = torch.split(x, self.width, 1)[: self.r]
+        outputs = [self._activate(self.top(self._fold(chunks, w[: self.r])))]
+        for i, (narrow, lower) in enumerate(zip(self.narrow, self.lower, strict=True), 1):
+            folded_map = self._fold(chunks, w[i * self.r : (i + 1) * self.r])
+            outputs.append(self._activate(lower(F.relu_(narrow(folded_map)))))
+        return torch.cat(outputs, 1)
+
+    def _fold(self, chunks: tuple[Tensor, ...], w: tuple[Tensor, ...]) -> Tensor:
+        """Eq. (2): ``r x (N, C // r, H, W), r x (N, C // r, 1, 1) -> (N, C // r, H, W)``."""
+        total = chunks[0] * w[0]
+        for chunk, weight in zip(chunks[1:], w[1:], strict=True):
+            total = torch.addcmul(total, chunk, weight)
+        return total
+
+    def _activate(self, x: Tensor) -> Tensor:
+        if self.activation == "none":
+            return x
+        return F.relu_(x) if self.activation == "relu" else F.relu6(x, inplace=True)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.in_channels}, {self.out_channels}, r={self.r}, arrangement={self.arrangement!r}, "
+            f"activation={self.activation!r}"
+        )
+
+
+def obstacle(layer: SlimConv2d) -> str | None:
+    """Why ``layer`` cannot be deployed, or None: a norm that is no BatchNorm2d or has no final statistics."""
+    norms = [layer.gate[1], layer.top[1]]
+    for path in (layer.bottom, layer.third):
+        norms += [] if path is None else [path[1], path[4]]
+    for norm in norms:
+        if not isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm):
+            return f"{type(norm).__name__} inside cannot be folded"
+        if norm.running_mean is None:
+            return "a batch norm inside has no running statistics"
+    return None
+
+
+def folded(conv: nn.Module, norm: nn.Module) -> nn.Conv2d:
+    """A convolution that computes ``norm(conv(x))`` with the norm's running statistics; reckoned in float64."""
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm)
+    new = fuse_conv_bn_eval(copy.deepcopy(conv).double().eval(), copy.deepcopy(norm).double().eval())
+    return new.to(conv.weight.dtype).requires_grad_(False)
+
+
+def _orders(layer: SlimConv2d) -> Tensor:
+    """The channels whose gates the paths need, one path after the other: ``(paths * r * width,)``."""
+    straight = torch.arange(layer.in_channels)
+    orders = {"flip": straight.flip(0), "flip-both": straight.flip(0), "none": straight}
+    shuffled = straight if layer.order is None else layer.order.cpu()
+    above = straight.flip(0) if layer.arrangement == "flip-both" else straight
+    wanted = [above, orders.get(layer.arrangement, shuffled)] + ([] if layer.third is None else [shuffled])
+    return torch.cat([order[: layer.r * layer.width] for order in wanted])
+
+
+def _reordered(excite: nn.Conv2d, order: Tensor) -> nn.Conv2d:
+    """The gate's last layer with its outputs in ``order``."""
+    new = nn.Conv2d(excite.in_channels, len(order), 1, dtype=excite.weight.dtype, device=excite.weight.device)
+    order = order.to(excite.weight.device)
+    assert excite.bias is not None
+    new.weight = nn.Parameter(excite.weight.detach()[order].clone(), requires_grad=False)
+    new.bias = nn.Parameter(excite.bias.detach()[order].clone(), requires_grad=False)
+    return new.eval()
