@@ -45,8 +45,7 @@ class DeployedSlimConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W) -> (N, C / k, H', W')``."""
-        z = F.relu(self.squeeze(x.mean((2, 3), keepdim=True)))
-        w = torch.split(torch.sigmoid(self.excite(z)), self.width, 1)
+        w = torch.split(self._weights(x), self.width, 1)
         chunks = torch.split(x, self.width, 1)[: self.r]
         outputs = [self._activate(self.top(self._fold(chunks, w[: self.r])))]
         for i, (narrow, lower) in enumerate(zip(self.narrow, self.lower, strict=True), 1):
@@ -54,11 +53,17 @@ class DeployedSlimConv2d(nn.Module):
             outputs.append(self._activate(lower(F.relu_(narrow(folded_map)))))
         return torch.cat(outputs, 1)
 
+    def _weights(self, x: Tensor) -> Tensor:
+        """Eq. (1) for all paths: ``(N, C, H, W) -> (N, paths * r * (C // r), 1, 1)``; on one pixel a 1x1 is linear."""
+        z = F.relu_(F.linear(x.mean((2, 3)), self.squeeze.weight.flatten(1), self.squeeze.bias))
+        z = F.linear(z, self.excite.weight.flatten(1), self.excite.bias)
+        return z.sigmoid_()[..., None, None]
+
     def _fold(self, chunks: tuple[Tensor, ...], w: tuple[Tensor, ...]) -> Tensor:
         """Eq. (2): ``r x (N, C // r, H, W), r x (N, C // r, 1, 1) -> (N, C // r, H, W)``."""
         total = chunks[0] * w[0]
         for chunk, weight in zip(chunks[1:], w[1:], strict=True):
-            total = torch.addcmul(total, chunk, weight)
+            total.addcmul_(chunk, weight)
         return total
 
     def _activate(self, x: Tensor) -> Tensor:
