@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from mmengine.config import Config
 
 from benchmarks.errors import UserError
 from benchmarks.iteration_cost.records import Precision
+from benchmarks.training.toolboxes import dictionaries
 
 #: default scope -> what `batches` generates
 TASKS = {"mmdet": "det", "mmseg": "seg"}
@@ -61,7 +60,7 @@ def input_size(config: Config, name: str) -> tuple[int, int]:
     if size:
         return int(size[0]), int(size[1])
     loader = config.get("train_dataloader") or {}
-    steps = {step["type"]: step for step in _dictionaries(loader.get("dataset", {})) if "type" in step}
+    steps = {step["type"]: step for step in dictionaries(loader.get("dataset", {})) if "type" in step}
     if steps.get("RandomCrop", {}).get("crop_size"):
         height, width = steps["RandomCrop"]["crop_size"]
         return int(height), int(width)
@@ -78,14 +77,14 @@ def batch_size(config: Config) -> int:
 
 def num_classes(config: Config) -> int:
     """The smallest number of classes of the model's heads, so that labels below it fit all; 1 without any."""
-    found = [int(part["num_classes"]) for part in _dictionaries(config.model) if part.get("num_classes")]
+    found = [int(part["num_classes"]) for part in dictionaries(config.model) if part.get("num_classes")]
     return min(found, default=1)
 
 
 def without_weights(config: Config) -> Config:
     """A copy that loads no checkpoint and learns at LEARNING_RATE."""
     copied = Config(config._cfg_dict.to_dict())  # noqa: SLF001 (MMEngine's own copy shares the dictionary)
-    for part in _dictionaries(copied.model):
+    for part in dictionaries(copied.model):
         init = part.get("init_cfg")
         if isinstance(init, dict) and init.get("type") == "Pretrained":
             part["init_cfg"] = None
@@ -105,13 +104,3 @@ def _read(path: Path) -> Config:
         return toolboxes.parse(path)
     except Exception as error:  # a config is a program: anything can go wrong in it
         raise UserError(f"{path} is no config that MMEngine reads: {type(error).__name__}: {error}") from error
-
-
-def _dictionaries(content: Any) -> Iterator[dict[str, Any]]:
-    """All dictionaries within, the outer ones first."""
-    if isinstance(content, dict):
-        yield content
-        content = list(content.values())
-    if isinstance(content, list | tuple):
-        for part in content:
-            yield from _dictionaries(part)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
@@ -41,8 +37,10 @@ def read(name: str) -> Named:
     _install(name)
     from mmengine.config import Config
 
+    from benchmarks.training.toolboxes import quiet
+
     try:
-        with _quiet():
+        with quiet():
             config = Config.fromfile(path)
     except Exception as error:  # a config is a program, it may raise anything
         raise UserError(f"cannot read config {name}: {type(error).__name__}: {error}") from error
@@ -99,6 +97,8 @@ def _install(name: str) -> None:
 
 def _host(config: Config, name: str) -> Host:
     """The toolbox whose network it is; its modules are registered afterwards."""
+    from benchmarks.training.toolboxes import quiet
+
     model = config.get("model")
     if not model or "type" not in model:
         raise UserError(f"config {name} has no model: give one of a detector or a segmentor")
@@ -109,20 +109,12 @@ def _host(config: Config, name: str) -> Host:
             if scope is None:
                 continue
             raise UserError(f"{host} is not installed, and {name} is {TASKS[host][0]}'s: pip install 'slimbench[mm]'")
-        with _quiet():
+        with quiet():
             _register(host)
         if _is_a(host, model["type"]):
             return host
     what = f"its model is {_type_name(model)}{f' of {scope}' if scope else ''}"
     raise UserError(f"config {name} is no detector's of mmdet and no segmentor's of mmseg: {what}")
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what the toolboxes say while they are imported, of optional packages that we do not use."""
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _register(host: Host) -> None:

@@ -91,10 +91,17 @@ def parse(path: Path) -> Config:
             os.environ[ROOT_VARIABLE] = hidden
 
 
-def load(config: Config) -> None:
-    """Import what the config names, without what the toolboxes and pycocotools have to say on the terminal."""
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without what the toolboxes say while they are imported, of optional packages that we do not use."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        yield
+
+
+def load(config: Config) -> None:
+    """Import what the config names, without what the toolboxes and pycocotools have to say on the terminal."""
+    with quiet():
         import_modules_from_strings(**config.custom_imports)
         # All of it, which MMEngine would import later, when the Runner asks for a data set.
         import_module(f"{config.toolbox}.utils").register_all_modules(init_default_scope=False)
@@ -157,7 +164,7 @@ def place_data(config: Config, root: str | os.PathLike[str]) -> None:
 
 def check_weights(config: Config) -> None:
     """Raises UserError if a file of weights that the training starts from is not there."""
-    for part in _dictionaries(config.model):
+    for part in dictionaries(config.model):
         checkpoint = str(part.get("checkpoint") or "")
         if part.get("type") == "Pretrained" and "://" not in checkpoint and not Path(checkpoint).is_file():
             raise UserError(
@@ -202,9 +209,9 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     return change(value)
 
 
-def _dictionaries(value: Any) -> Iterator[dict[str, Any]]:
-    """Every dictionary in a nest of dictionaries and lists."""
+def dictionaries(value: Any) -> Iterator[dict[str, Any]]:
+    """Every dictionary in a nest of dictionaries and lists, the outer ones first."""
     if isinstance(value, dict):
         yield value
     for part in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
-        yield from _dictionaries(part)
+        yield from dictionaries(part)
