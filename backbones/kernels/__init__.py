@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from backbones.kernels.deployment import deploy
 from backbones.kernels.library import in_use
-from backbones.kernels.module import PackedLearnableConv2d
+from backbones.kernels.module import PackedConv2d
 from backbones.kernels.slim import DeployedSlimConv2d
 
-__all__ = ["DeployedSlimConv2d", "PackedLearnableConv2d", "deploy", "in_use"]
+__all__ = ["DeployedSlimConv2d", "PackedConv2d", "deploy", "in_use"]

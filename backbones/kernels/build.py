@@ -18,7 +18,7 @@ from pathlib import Path
 SOURCES = Path(__file__).parent / "src"
 NAME = "_slim_kernels.so"
 _FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
-_PLAIN = ("conv.c", "pool.c", "isa.c")
+_PLAIN = ("chain.c", "conv.c", "isa.c", "memory.c", "pool.c", "threads.c")
 # tile.c is compiled once for each: name, floats in a register, flags.
 _PORTABLE = ("portable", 4, ())
 _X86 = (

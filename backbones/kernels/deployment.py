@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from backbones.kernels.module import PackedLearnableConv2d
+from backbones.kernels.chain import Chain
+from backbones.kernels.module import PackedConv2d
+from backbones.kernels.pooling import DeployedMaxPool2d
 from backbones.kernels.slim import DeployedSlimConv2d, obstacle
 from backbones.ops.learnable import LearnableVersatileConv2d
 from backbones.ops.slim_conv import SlimConv2d
@@ -27,7 +29,7 @@ def deploy(model: nn.Module) -> nn.Module:
     """Return a copy of ``model`` that infers faster and computes what ``model`` does in eval mode.
 
     Batch norms are folded into the convolutions before them; learnable versatile convolutions become
-    :class:`PackedLearnableConv2d`, which takes in the residual addition and the ReLU that follow, where nobody else
+    :class:`PackedConv2d`, which takes in the residual addition and the ReLU that follow, where nobody else
     reads what lies between; other versatile convolutions become dense ones with their secondary filters. SlimConvs
     become :class:`DeployedSlimConv2d`, with the ReLU that follows; one whose norms have no final statistics is left
     and a warning says so. The original stays as it is.
@@ -51,10 +53,13 @@ def deploy(model: nn.Module) -> nn.Module:
         if isinstance(conv, nn.Conv2d | VersatileConv2d | SlimConv2d):
             alone = sites[id(conv)] == 1
             _replace(traced, node, conv, fold=alone)
-            if alone and isinstance(conv, LearnableVersatileConv2d | SlimConv2d):
+            if alone and isinstance(_module(traced, node), PackedConv2d | DeployedSlimConv2d):
                 convs.append(node)
+        elif isinstance(conv, nn.MaxPool2d) and DeployedMaxPool2d.suits(conv):
+            traced.set_submodule(str(node.target), DeployedMaxPool2d(conv))
     for node in reversed(convs):  # the later operand of an addition is the one that can take in the other
         _fuse(traced, node)
+    _chain(traced)
     graph.lint()  # type: ignore[no-untyped-call]
     traced.delete_all_unused_submodules()
     traced.recompile()
@@ -83,10 +88,15 @@ def _dense(conv: VersatileConv2d) -> nn.Conv2d:
     return dense.eval()
 
 
+def _suits(conv: nn.Conv2d | VersatileConv2d) -> bool:
+    """Whether the library is worth its while: a group needs enough filters to share what is read of the input."""
+    return conv.weight.dtype == torch.float32 and conv.weight.shape[0] // conv.groups >= 4
+
+
 def _packed(conv: nn.Module) -> nn.Module:
     """What takes a convolution's place; the module itself where nothing does."""
-    if isinstance(conv, LearnableVersatileConv2d) and conv.weight.dtype == torch.float32:
-        return PackedLearnableConv2d(conv)
+    if isinstance(conv, nn.Conv2d | VersatileConv2d) and _suits(conv):
+        return PackedConv2d(conv)
     if isinstance(conv, SlimConv2d):
         if (why := obstacle(conv)) is None:
             return DeployedSlimConv2d(conv).eval()
@@ -116,7 +126,7 @@ def _replace(traced: fx.GraphModule, node: fx.Node, conv: nn.Module, *, fold: bo
     norm = _module(traced, user) if fold and user is not None else None
     final = isinstance(norm, nn.BatchNorm2d) and not norm.training and norm.running_mean is not None
     if user is not None and final and isinstance(norm, nn.BatchNorm2d):
-        if isinstance(new, PackedLearnableConv2d):
+        if isinstance(new, PackedConv2d):
             new.fold(norm)
         elif isinstance(new, nn.Conv2d):
             new = fuse_conv_bn_eval(new, norm)
@@ -130,9 +140,9 @@ def _fuse(traced: fx.GraphModule, node: fx.Node) -> None:
     """Let a packed convolution take in the addition and the activation that follow it, a SlimConv the activation."""
     packed = _module(traced, node)
     user = _only_user(node)
-    if not isinstance(packed, PackedLearnableConv2d | DeployedSlimConv2d) or user is None:
+    if not isinstance(packed, PackedConv2d | DeployedSlimConv2d) or user is None:
         return
-    residual = _residual(user, node) if isinstance(packed, PackedLearnableConv2d) else None
+    residual = _residual(user, node) if isinstance(packed, PackedConv2d) else None
     if residual is not None:
         node.kwargs = {**node.kwargs, "residual": residual}
         user.replace_all_uses_with(node)
@@ -143,6 +153,39 @@ def _fuse(traced: fx.GraphModule, node: fx.Node) -> None:
         packed.activation = activation
         user.replace_all_uses_with(node)
         traced.graph.erase_node(user)
+
+
+def _chain(traced: fx.GraphModule) -> None:
+    """Put runs of packed layers, of which only the last is read by others, into one call each."""
+    nodes = list(traced.graph.nodes)
+    number, at = 0, 0
+    while at < len(nodes):
+        run: list[fx.Node] = []
+        source = nodes[at].args[0] if _is_link(traced, nodes[at]) else None
+        while source is not None and at + len(run) < len(nodes):
+            node = nodes[at + len(run)]
+            if not _is_link(traced, node) or not all(i is source or i in run for i in node.all_input_nodes):
+                break
+            run.append(node)
+        while run and any(user not in run for node in run[:-1] for user in node.users):
+            run.pop()
+        at += max(1, len(run))
+        if len(run) < 2:
+            continue
+        value = {source: 0, None: -1} | {node: i + 1 for i, node in enumerate(run)}
+        layers = [(_module(traced, n), value[n.args[0]], value[n.kwargs.get("residual")]) for n in run]  # type: ignore[index]
+        name = f"chain_{number}"
+        number += 1
+        traced.add_submodule(name, Chain(layers))  # type: ignore[arg-type]
+        with traced.graph.inserting_after(run[-1]):
+            new = traced.graph.call_module(name, (source,))
+        run[-1].replace_all_uses_with(new)
+        for node in reversed(run):
+            traced.graph.erase_node(node)
+
+
+def _is_link(traced: fx.GraphModule, node: fx.Node) -> bool:
+    return isinstance(_module(traced, node), PackedConv2d | DeployedMaxPool2d) and len(node.args) == 1
 
 
 def _residual(user: fx.Node, node: fx.Node) -> fx.Node | None:

@@ -14,7 +14,7 @@ CHOICE = "SLIMBENCH_KERNELS"  # environment variable: "none", or the instruction
 _SHAPE = (
     "batch", "in_channels", "height", "width", "out_channels", "out_height", "out_width",
     "kernel_h", "kernel_w", "stride_h", "stride_w", "pad_top", "pad_left", "dilation_h", "dilation_w",
-    "groups", "units", "activation", "threads",
+    "groups", "units", "x_channels", "y_channels", "activation", "threads",
 )  # fmt: skip
 
 
@@ -24,7 +24,49 @@ class Shape(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in _SHAPE]
 
 
-Weights = ctypes.c_void_p * 6  # ``slim_weights`` of kernels.h: pointers to the tensors of a Packed, in its order
+class StreamWeights(ctypes.Structure):
+    """``slim_streams`` of kernels.h."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("steps", "starts", "secondaries", "outputs")]
+
+
+class ProductWeights(ctypes.Structure):
+    """``slim_products`` of kernels.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("values", "kept", "order", "segments", "rows", "reads", "outputs")),
+        *((name, ctypes.c_int64) for name in ("blocks", "secondaries", "signs")),
+    ]
+
+
+class Pooling(ctypes.Structure):
+    """``slim_pooling`` of kernels.h."""
+
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in (
+            "planes", "height", "width", "out_height", "out_width", "kernel_h", "kernel_w", "stride_h", "stride_w",
+            "pad_h", "pad_w", "threads",
+        )
+    ]  # fmt: skip
+
+
+class Layer(ctypes.Structure):
+    """``slim_layer`` of kernels.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("kind", "x", "residual", "y")),
+        ("scale", ctypes.c_void_p),
+        ("bias", ctypes.c_void_p),
+        ("shape", Shape),
+        ("pooling", Pooling),
+        ("streams", StreamWeights),
+        ("products", ProductWeights),
+    ]
+
+
+STREAMS, PRODUCTS, POOL = range(3)  # kinds of layers
+NOWHERE, INPUT, OUTPUT = -1, -2, -3  # places that are not in the arena
 
 
 def load(path: Path) -> ctypes.CDLL:
@@ -34,7 +76,10 @@ def load(path: Path) -> ctypes.CDLL:
         getattr(library, name).restype = ctypes.c_char_p
     library.slim_use.argtypes = [ctypes.c_char_p]
     pointer = ctypes.c_void_p
-    library.slim_conv.argtypes = [ctypes.POINTER(Shape), ctypes.POINTER(Weights), *[pointer] * 5]
+    for name in ("slim_conv_streams", "slim_conv_products"):
+        getattr(library, name).argtypes = [pointer] * 7
+    library.slim_chain.argtypes = [pointer, ctypes.c_int64, *[pointer] * 3]
+    library.slim_max_pool.argtypes = [pointer] * 3
     return library
 
 

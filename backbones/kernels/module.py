@@ -1,13 +1,19 @@
-"""A learnable versatile convolution, packed for inference on the CPU."""
+"""A convolution, packed for inference on the CPU."""
 
 from __future__ import annotations
+
+import copy
 
 import torch
 from torch import Tensor, nn
 
-from backbones.kernels.packing import Packed, pack, unpack
-from backbones.kernels.pattern_conv import activate, out_size
+from backbones.kernels.convolution import Packed, activate, named, out_size, unpack
+from backbones.kernels.packing import Products, Streams, pack_products, pack_streams
+from backbones.ops.channel import ChannelVersatileConv2d
 from backbones.ops.learnable import LearnableVersatileConv2d
+from backbones.ops.spatial import SpatialVersatileConv2d
+from backbones.ops.spatial_channel import SpatialChannelVersatileConv2d
+from backbones.ops.versatile import VersatileConv2d
 
 
 def sides(padding: str | tuple[int, int], kernel_size: tuple[int, int], dilation: tuple[int, int]) -> list[int]:
@@ -18,12 +24,40 @@ def sides(padding: str | tuple[int, int], kernel_size: tuple[int, int], dilation
     return [*padding, *padding]
 
 
-class PackedLearnableConv2d(nn.Module):
-    """What a :class:`LearnableVersatileConv2d` computes in eval mode, with a batch norm and an activation if asked.
+def packed(layer: nn.Conv2d | VersatileConv2d) -> Packed:
+    """Sort the filters of a layer so that each product of a weight and an input is computed once."""
+    weight, masks = layer.weight, None
+    if isinstance(layer, LearnableVersatileConv2d):
+        masks = layer.masks().view(-1, layer.num_secondary, *weight.shape[1:])
+        if not layer.shared:
+            return pack_streams(weight, masks, layer.out_channels, layer.groups)
+        masks = masks[0]
+    elif isinstance(layer, SpatialVersatileConv2d | SpatialChannelVersatileConv2d) or (
+        isinstance(layer, ChannelVersatileConv2d) and layer.reading == "window"
+    ):
+        masks = _fixed_masks(layer)
+    elif isinstance(layer, VersatileConv2d):
+        weight = layer.secondary_filters()
+    if masks is None:
+        masks = torch.ones(1, *weight.shape[1:], dtype=torch.bool)
+    return pack_products(weight, masks, layer.groups)
 
-    ``activation(conv(x) * scale + bias + residual)``. Each product of a weight and an input is computed once and goes
-    to the secondaries whose mask has it (Eq. 31 of Versatile Filters), where the library is compiled
-    (:func:`backbones.kernels.in_use`); else PyTorch convolves with the materialised filters.
+
+@torch.no_grad()
+def _fixed_masks(layer: VersatileConv2d) -> Tensor:
+    """The masks of the secondaries, the same for each primary: ``(s, in_channels / groups, kh, kw)``."""
+    ones = copy.copy(layer)  # the parameters of the original are not touched
+    ones._parameters = {"weight": nn.Parameter(torch.ones_like(layer.weight[:1]))}  # noqa: SLF001
+    return ones.unfold()[0] != 0
+
+
+class PackedConv2d(nn.Module):
+    """What a convolution computes in eval mode, with a batch norm and an activation if asked.
+
+    ``activation(conv(x) * scale + bias + residual)``, of a :class:`torch.nn.Conv2d` or a versatile convolution. Each
+    product of a weight and an input is computed once and goes to the secondaries whose mask has it (Eq. 31 of Versatile
+    Filters), where the library is compiled (:func:`backbones.kernels.in_use`); else PyTorch convolves with the
+    materialised filters.
 
     Inference only: the packed weights are buffers, float32 on the CPU. Masked weights contribute nothing, and NaN and
     infinities in the input reach exactly the outputs whose mask includes them (with the library; PyTorch's dense
@@ -33,31 +67,32 @@ class PackedLearnableConv2d(nn.Module):
     scale: Tensor | None
     bias: Tensor | None
 
-    def __init__(self, layer: LearnableVersatileConv2d) -> None:
+    def __init__(self, layer: nn.Conv2d | VersatileConv2d) -> None:
         super().__init__()
-        masks = layer.masks().view(-1, layer.num_secondary, *layer.weight.shape[1:])
-        for name, tensor in pack(layer.weight, masks, layer.out_channels, layer.groups)._asdict().items():
+        filters = packed(layer)
+        self._names = type(filters)._fields
+        for name, tensor in filters._asdict().items():
             self.register_buffer(name, tensor)
         self.register_buffer("scale", None)
         self.register_buffer("bias", None if layer.bias is None else layer.bias.detach().float().cpu().clone())
         self.in_channels = layer.in_channels
         self.out_channels = layer.out_channels
-        self.kernel_size = layer.kernel_size
+        self.kernel_size: tuple[int, int] = layer.kernel_size  # type: ignore[assignment]
         self.stride = layer.stride
-        self.padding = sides(layer.padding, layer.kernel_size, layer.dilation)
-        self.dilation = layer.dilation
+        self.dilation: tuple[int, int] = layer.dilation  # type: ignore[assignment]
+        self.padding = sides(layer.padding, self.kernel_size, self.dilation)  # type: ignore[arg-type]
         self.groups = layer.groups
-        self.num_secondary = layer.num_secondary
+        self.num_secondary = layer.num_secondary if isinstance(layer, VersatileConv2d) else 1
         self.activation = "none"
 
     def packed(self) -> Packed:
         """The buffers that hold the weights."""
-        return Packed(*(getattr(self, name) for name in Packed._fields))
+        return named([getattr(self, name) for name in self._names])
 
     def filters(self) -> Tensor:
         """The secondary filters again, ``(out_channels, in_channels / groups, kh, kw)``, without ``scale``."""
         channels = self.in_channels // self.groups
-        flat = unpack(self.packed(), channels * self.kernel_size[0] * self.kernel_size[1])
+        flat = unpack(self.packed(), self.out_channels, channels * self.kernel_size[0] * self.kernel_size[1])
         return flat.view(-1, channels, *self.kernel_size)
 
     @torch.no_grad()
@@ -89,10 +124,9 @@ class PackedLearnableConv2d(nn.Module):
         return residual.dtype == x.dtype and tuple(residual.shape) == (x.shape[0], self.out_channels, *size)
 
     def _convolve(self, x: Tensor, residual: Tensor | None, activation: str) -> Tensor:
-        out: Tensor = torch.ops.slimbench.pattern_conv2d(
-            x, self.values, self.offsets, self.counts, self.starts, self.secondaries, self.outputs, self.scale,
-            self.bias, residual, self.out_channels, self.kernel_size, self.stride, self.padding, self.dilation,
-            self.groups, activation,
+        out: Tensor = torch.ops.slimbench.packed_conv2d(
+            x, [getattr(self, name) for name in self._names], self.scale, self.bias, residual, self.out_channels,
+            self.kernel_size, self.stride, self.padding, self.dilation, self.groups, activation,
         )  # fmt: skip
         return out
 

@@ -1,7 +1,8 @@
-"""Learned masks as the library wants them: each weight of a primary filter belongs to a pattern of secondaries."""
+"""Filters as the library wants them: sorted by which outputs use them, so that each product is computed once."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -10,27 +11,49 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-ROW = 256  # bytes of a row of the panel: 64 pixels
-BLOCK = 128  # rows of a panel; row BLOCK is zero
-RUNS = 16  # room for the counts of a unit's runs
-# The order in which the library works on patterns: high bits 3, 1, 2, 0, and under each the low bits.
-ORDER = (12, 13, 14, 15, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2, 3)
+ROW = 256  # bytes of a row of a stream's panel: 64 pixels
+BLOCK = 128  # rows of a stream's panel; row BLOCK is zero
+RUNS = 16  # slots of a unit
+UNITS = 8  # primary filters side by side in a product
+PRODUCT_BLOCK = 192  # rows of a product's panel: 48 pixels of them fill three quarters of a first cache of 48 KB
+STEP = np.dtype([("value", "<f4", 2), ("row", "<u2", 2), ("slot", "<u2"), ("unused", "<u2")])
+GRAY = np.array([(run + 1) ^ (run + 1) >> 1 for run in range(RUNS - 1)])  # pattern of each run
+_RUN_OF = np.argsort(np.concatenate([[-1], GRAY])) - 1  # and back; GRAY is a permutation of 1..15
 
 
-class Packed(NamedTuple):
-    """A learnable versatile convolution's weights, sorted by pattern. Pattern 0 (no secondary) is left out.
+class Streams(NamedTuple):
+    """Primary filters with masks of their own, each sorted for itself.
 
     A *unit* is a primary filter with up to four of its s secondaries; more than four are split evenly, because beyond
-    16 patterns most runs of a block would be empty. A *block* is ``BLOCK`` input positions. A *run* is the weights of
-    one pattern in one block of a unit, made even by a zero weight for the row of zeros.
+    16 patterns most runs of a block would be empty. The *pattern* of a weight has bit j set where secondary j uses it;
+    pattern 0 is left out. A *block* is up to ``BLOCK`` input positions, all blocks of nearly equal size. A *run* is the
+    weights of one pattern in one block of a unit; runs come in the order of the Gray code. A *step* is two weights of
+    a run; an odd run and an empty one end with a zero weight for the row of zeros. Two units make a *pair*, which has
+    as many steps as the longer one.
     """
 
-    values: Tensor  # float32 (entries,)
-    offsets: Tensor  # int16 (entries,), read unsigned: bytes from the panel's start to the weight's row
-    counts: Tensor  # uint8 (groups, blocks, units, RUNS): pairs of weights in each run, in the order of ORDER
-    starts: Tensor  # int64 (groups, blocks, units): index of a unit's first entry
+    steps: Tensor  # int64 (entries, 2, 2): a STEP for each unit of the pair
+    starts: Tensor  # int64 (groups, blocks, pairs + 1): index of a pair's first entry, and the end
     secondaries: Tensor  # uint8 (units,): outputs of a unit, 1 to 4
     outputs: Tensor  # int64 (units,): a unit's first output in its group
+
+
+class Products(NamedTuple):
+    """Primary filters with the same masks, or dense filters: rows of all sorted alike.
+
+    Rows (input positions) that some secondary uses are *kept*, sorted by pattern, and cut into blocks. A *segment* is
+    the rows of one pattern in a block; after it the running sums are *read* into the secondaries whose masks end there
+    (added) or begin there (subtracted).
+    """
+
+    values: Tensor  # float32 (groups, kept rows * units): a block is (units / UNITS, its rows, UNITS); zero-padded units
+    kept: Tensor  # int64 (blocks + 1,): first kept row of a block
+    order: Tensor  # int64 (kept rows,): position (channel, ky, kx) in the group
+    segments: Tensor  # int64 (blocks + 1,): a block's first segment
+    rows: Tensor  # int32 (segments,)
+    reads: Tensor  # int32 (segments + 1,): a segment's first entry in `outputs`
+    outputs: Tensor  # int32: secondary * 2, + 1 to subtract
+    secondaries: Tensor  # int64 (): s
 
 
 def split(s: int) -> list[int]:
@@ -52,8 +75,8 @@ def units(primaries: int, s: int, outputs: int) -> tuple[list[int], list[int], l
     return found
 
 
-def pack(weight: Tensor, masks: Tensor, out_channels: int, groups: int) -> Packed:
-    """Sort the weights of a layer by pattern.
+def pack_streams(weight: Tensor, masks: Tensor, out_channels: int, groups: int) -> Streams:
+    """Sort the weights of a layer with separate masks.
 
     Args:
         weight: primary filters, ``(num_primary, in_channels / groups, kh, kw)``.
@@ -74,56 +97,169 @@ def pack(weight: Tensor, masks: Tensor, out_channels: int, groups: int) -> Packe
     return _sorted(flat[:, of_primary], patterns, sizes, outputs)
 
 
+def blocks_of(rows: int) -> tuple[int, int]:
+    """Return the number of blocks of a stream and their size; the last may be smaller."""
+    blocks = math.ceil(rows / BLOCK)
+    return blocks, math.ceil(rows / blocks)
+
+
 def _sorted(
     values: npt.NDArray[np.float32], patterns: npt.NDArray[np.int64], sizes: list[int], outputs: list[int]
-) -> Packed:
-    """``(groups, units, rows)`` weights and patterns to entries in the order of (group, block, unit, run)."""
+) -> Streams:
+    """``(groups, units, rows)`` weights and patterns to steps in the order of (group, block, pair, run)."""
     groups, number, rows = values.shape
-    blocks = math.ceil(rows / BLOCK)
-    slot = np.zeros((5, RUNS), np.int64)  # [size of the unit, pattern] -> its run
-    for size in range(1, 5):
-        slot[size, [p for p in ORDER if p < 1 << size]] = np.arange((1 << size) - 1)
+    blocks, size = blocks_of(rows)
+    pairs = math.ceil(number / 2)
     g, u, k = np.nonzero(patterns)  # row-major, so that within a run rows come in order
-    run = slot[np.asarray(sizes)[u], patterns[g, u, k]]
-    bin_of = ((g * blocks + k // BLOCK) * number + u) * RUNS + run
-    counts = np.bincount(bin_of, minlength=groups * blocks * number * RUNS)
-    even = counts + counts % 2
-    first = np.concatenate([[0], np.cumsum(even)])
+    run = _RUN_OF[patterns[g, u, k]]
+    shape = (groups, blocks, 2 * pairs, RUNS)
+    bin_of = np.ravel_multi_index((g, k // size, u, run), shape)
+    counts = np.bincount(bin_of, minlength=math.prod(shape))
+    exists = np.zeros((2 * pairs, RUNS), bool)
+    exists[:number] = np.arange(RUNS) < (1 << np.array(sizes)[:, None]) - 1
+    steps = np.maximum(np.ceil(counts.reshape(shape) / 2).astype(np.int64), exists)  # in each run
+    begin = np.cumsum(steps, 3) - steps
+    of_unit = steps.sum(3).reshape(groups, blocks, pairs, 2)
+    longest = of_unit.max(3)
+    ends = np.cumsum(longest).reshape(groups, blocks, pairs)
+    starts = np.concatenate([(ends - longest)[..., :1], ends], 2)
+    packed = np.zeros((int(ends.flat[-1]), 2), STEP)
+    packed["row"] = BLOCK * ROW
+    last = np.zeros(2 * pairs, np.int64)  # a unit's last run; idle steps repeat it
+    last[:number] = (1 << np.array(sizes)) - 2
+    padded = steps.reshape(groups, blocks, pairs, 2, RUNS).copy()
+    np.put_along_axis(
+        padded,
+        np.broadcast_to(last.reshape(pairs, 2, 1), (*padded.shape[:4], 1)),
+        np.take_along_axis(padded, np.broadcast_to(last.reshape(pairs, 2, 1), (*padded.shape[:4], 1)), 4)
+        + (longest[..., None] - of_unit)[..., None],
+        4,
+    )
+    for half in (0, 1):
+        of_half = padded[:, :, :, half].reshape(-1, RUNS)
+        packed["slot"][:, half] = np.repeat(np.tile(np.arange(RUNS), len(of_half)), of_half.ravel()) * ROW
     order = np.argsort(bin_of, kind="stable")
     rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    at = first[:-1][bin_of[order]] + rank
-    packed = np.zeros(int(first[-1]), np.float32)
-    offsets = np.full(int(first[-1]), BLOCK * ROW, np.uint16)
-    packed[at] = values[g, u, k][order]
-    offsets[at] = (k % BLOCK * ROW)[order]
-    return Packed(
-        torch.from_numpy(packed),
-        torch.from_numpy(offsets.view(np.int16)),
-        torch.from_numpy((even // 2).astype(np.uint8).reshape(groups, blocks, number, RUNS)),
-        torch.from_numpy(first[:-1].reshape(groups, blocks, number, RUNS)[..., 0].copy()),
+    g, u, k, run = g[order], u[order], k[order], run[order]
+    at = starts[g, k // size, u // 2] + begin[g, k // size, u, run] + rank // 2
+    packed["value"][at, u % 2, rank % 2] = values[g, u, k]
+    packed["row"][at, u % 2, rank % 2] = k % size * ROW
+    return Streams(
+        torch.from_numpy(packed.view(np.int64).reshape(-1, 2, 2)),
+        torch.from_numpy(starts),
         torch.tensor(sizes, dtype=torch.uint8),
         torch.tensor(outputs),
     )
 
 
-def unpack(packed: Packed, rows: int) -> Tensor:
+def unpack_streams(packed: Streams, rows: int) -> Tensor:
     """Return the secondary filters again: ``(out_channels, rows)``, rows = in_channels / groups * kh * kw."""
-    counts = packed.counts.long() * 2
-    groups, blocks, number, _ = counts.shape
-    flat = counts.flatten()
-    bins = torch.repeat_interleave(torch.arange(flat.numel()), flat)
-    run, unit, block = bins % RUNS, bins // RUNS % number, bins // RUNS // number % blocks
-    group = bins // RUNS // number // blocks
-    row = block * BLOCK + (packed.offsets.long() & 0xFFFF) // ROW
-    table = torch.zeros(5, RUNS, dtype=torch.long)
-    for size in range(1, 5):
-        table[size, : (1 << size) - 1] = torch.tensor([p for p in ORDER if p < 1 << size])
-    sizes = packed.secondaries.long()
-    pattern = table[sizes[unit], run]
-    real = (packed.offsets.long() & 0xFFFF) < BLOCK * ROW
-    width = int((packed.outputs + sizes).max())
-    filters = torch.zeros(groups, width, rows)
-    for j in range(4):
-        here = real & (pattern >> j & 1 == 1)
-        filters[group[here], packed.outputs[unit[here]] + j, row[here]] = packed.values[here]
-    return filters.flatten(0, 1)
+    steps = np.ascontiguousarray(packed.steps.cpu().numpy()).view(STEP).reshape(-1, 2)
+    starts = packed.starts.cpu().numpy()
+    sizes, outputs = packed.secondaries.cpu().numpy().astype(int), packed.outputs.cpu().numpy()
+    groups, blocks, pairs = starts.shape[0], starts.shape[1], starts.shape[2] - 1
+    _, size = blocks_of(rows)
+    lengths = np.diff(starts, axis=2).ravel()
+    group, block, pair = np.unravel_index(np.repeat(np.arange(lengths.size), lengths), (groups, blocks, pairs))
+    filters = np.zeros((groups, int((outputs + sizes).max()), rows), np.float32)
+    for half, lane in itertools.product((0, 1), (0, 1)):
+        step, unit = steps[:, half], 2 * pair + half
+        row = step["row"][:, lane].astype(np.int64) // ROW
+        real = row < BLOCK
+        pattern = GRAY[step["slot"][real].astype(np.int64) // ROW]
+        for j in range(4):
+            here = np.flatnonzero(real)[pattern >> j & 1 == 1]
+            to = (group[here], outputs[unit[here]] + j, block[here] * size + row[here])
+            filters[to] = step["value"][here, lane]
+    return torch.from_numpy(filters).flatten(0, 1)
+
+
+def pack_products(weight: Tensor, masks: Tensor, groups: int) -> Products:
+    """Sort the rows of a layer whose primary filters have the same masks.
+
+    Args:
+        weight: primary filters, ``(num_primary, in_channels / groups, kh, kw)``.
+        masks: ``(s, in_channels / groups, kh, kw)``, boolean.
+    """
+    s, rows = masks.shape[0], weight[0].numel()
+    flat = weight.detach().float().cpu().reshape(groups, -1, rows)
+    bits = masks.detach().cpu().reshape(s, rows).T.numpy()
+    patterns, of_row = np.unique(bits, axis=0, return_inverse=True)
+    route = _route(patterns)
+    place = np.full(len(patterns), len(route))  # the pattern without any secondary comes last and is left out
+    place[route] = np.arange(len(route))
+    order = np.argsort(place[of_row.ravel()], kind="stable")[: int(bits.any(1).sum())]
+    count = max(1, math.ceil(len(order) / PRODUCT_BLOCK))
+    kept = [len(order) * block // count for block in range(count + 1)]
+    segments, lengths, reads, outputs = [0], [], [0], []
+    for begin, end in itertools.pairwise(kept):
+        now = bits[order[begin:end]]
+        cuts = [0, *(np.flatnonzero((now[1:] != now[:-1]).any(1)) + 1).tolist(), len(now)] if len(now) else [0, 0]
+        for cut, (first, after) in enumerate(itertools.pairwise(cuts)):
+            lengths.append(after - first)
+            if len(now):
+                here = now[first]
+                there = now[after] if cut < len(cuts) - 2 else np.zeros_like(here)
+                for secondary in np.flatnonzero(here != there).tolist():
+                    outputs.append(2 * secondary + bool(there[secondary]))
+            reads.append(len(outputs))
+        segments.append(len(lengths))
+    number = flat.shape[1]
+    padded = torch.zeros(groups, math.ceil(number / UNITS) * UNITS, len(order))
+    padded[:, :number] = flat[:, :, torch.from_numpy(order)]
+    by_eight = padded.view(groups, -1, UNITS, len(order)).transpose(2, 3)
+    values = torch.cat([by_eight[:, :, a:b].flatten(1) for a, b in itertools.pairwise(kept)], 1)
+    integers = (torch.tensor(column, dtype=torch.int32) for column in (lengths, reads, outputs))
+    return Products(values, torch.tensor(kept), torch.from_numpy(order), torch.tensor(segments), *integers, torch.tensor(s))
+
+
+def _route(patterns: npt.NDArray[np.bool_]) -> list[int]:
+    """An order of the patterns in which few secondaries begin or end from one to the next; that of zeros is left out.
+
+    From each of a few beginnings always on to the nearest pattern; the shortest way of these.
+    """
+    alive = np.flatnonzero(patterns.any(1))
+    if len(alive) < 2:
+        return alive.tolist()
+    distance = (patterns[alive][:, None] != patterns[alive][None]).sum(2)
+    size = patterns[alive].sum(1)
+    best: tuple[int, list[int]] | None = None
+    for start in np.argsort(-size, kind="stable")[:8].tolist() + np.argsort(size, kind="stable")[:8].tolist():
+        way, left = [start], np.ones(len(alive), bool)
+        left[start] = False
+        while left.any():
+            # among the nearest the largest, so that nested masks end one after the other
+            costs = np.where(left, distance[way[-1]] * 1000 - size, np.iinfo(np.int64).max)
+            way.append(int(costs.argmin()))
+            left[way[-1]] = False
+        reads = int(sum(distance[a, b] for a, b in itertools.pairwise(way)) + size[way[-1]])
+        if best is None or reads < best[0]:
+            best = (reads, way)
+    assert best is not None
+    return alive[best[1]].tolist()
+
+
+def unpack_products(packed: Products, out_channels: int, rows: int) -> Tensor:
+    """Return the secondary filters again: ``(out_channels, rows)``, rows = in_channels / groups * kh * kw."""
+    groups, ends, kept = packed.values.shape[0], packed.kept.tolist(), len(packed.order)
+    parts = packed.values.detach().cpu().view(groups, kept, -1).split([b - a for a, b in itertools.pairwise(ends)], 1)
+    by_eight = [part.reshape(groups, -1, part.shape[1], UNITS) for part in parts]
+    values = torch.cat(by_eight, 2).transpose(2, 3).flatten(1, 2)
+    segments, lengths = packed.segments.tolist(), packed.rows.tolist()
+    reads, outputs = packed.reads.tolist(), packed.outputs.tolist()
+    s = int(packed.secondaries)
+    masks = torch.zeros(s, kept, dtype=torch.bool)
+    row = 0
+    for first, after in itertools.pairwise(segments):
+        begun = {}  # secondary -> the row where it began in this block
+        start = row
+        for segment in range(first, after):
+            row += lengths[segment]
+            for output in outputs[reads[segment] : reads[segment + 1]]:
+                if output & 1:
+                    begun[output >> 1] = row
+                else:
+                    masks[output >> 1, begun.get(output >> 1, start) : row] = True
+    filters = torch.zeros(groups, values.shape[1], s, rows)
+    filters[..., packed.order.cpu()] = torch.where(masks, values.unsqueeze(2), 0.0)
+    return filters.flatten(1, 2)[:, : out_channels // groups].flatten(0, 1)

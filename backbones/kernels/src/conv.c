@@ -1,45 +1,53 @@
 /* The convolution around the arithmetic: where each input of a filter lies, panels, threads, outputs.
  *
- * A strided input is split into its phases (every stride-th row and column, padding included), after which each
- * position (channel, ky, kx) of a filter reads the same picture moved by a constant: output q of a grid as wide as a
- * phase needs the value at q + koff. A panel of 64 outputs is then a plain copy for any kernel, stride and dilation.
- * The grid's columns beyond the output's width are computed and not stored. Where stride and padding do nothing the
- * input itself is the only phase.
+ * A strided or padded input is split into its phases (every stride-th row and column, padding included), after which
+ * each position (channel, ky, kx) of a filter reads the same picture moved by a constant. Where stride and padding do
+ * nothing the input itself is the only phase. The pixels of the output, those of several small images together, are cut
+ * into tiles; a panel holds for one tile and one block of positions what each position reads, row by row.
  */
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "kernels.h"
 
+#define RUNS (SLIM_TILE + 2)        /* of one tile: a row of pixels or an image begins at most at each pixel */
+#define SLIM_PAST 1000000           /* bytes of an output that would push everything else out of the second cache */
+#define CHUNK 128                   /* units whose sums are kept while all blocks pass */
+
 typedef struct {
     const slim_shape *s;
-    const slim_weights *w;
+    const slim_streams *streams;
+    const slim_products *products;
     const slim_isa *isa;
     const float *x, *scale, *bias, *residual, *phases;
     float *y, *split;
-    int64_t *koff;
+    int64_t *koff, *of_panel;
     char *scratch;
+    int64_t of_thread; /* bytes of scratch */
     int64_t phase_rows, phase_columns, phase_height, phase_width; /* how many phases; the size of one */
-    int64_t positions, blocks, grid, tiles, chunk, chunks;
-    int kinds;
+    int64_t channel, image; /* floats of `phases` between one channel, one image, and the next */
+    int64_t images, pixels, tiles, blocks, chunk, chunks, rows; /* images at a time; most rows of a block */
+    int past;
+    int plain, direct; /* direct: the pixels are those of a phase's rows, and nothing is copied to panels */
 } plan;
 
-extern const slim_isa *slim_isa_now(void);
-
-#define PANEL ((SLIM_BLOCK + 1) * SLIM_TILE)
-#define SCRATCH ((PANEL + SLIM_CHUNK * 4 * SLIM_TILE) * (int64_t)sizeof(float))
+typedef struct {
+    slim_run in[RUNS], out[RUNS];
+    int ins, outs;
+    int64_t begin, padded; /* first pixel; pixels, padded to whole lanes */
+} tile;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t whole(int64_t bytes) { return up(bytes, 64) * 64; }
 
 /* One channel of one image, split into phases. */
-static void split_channel(void *context, int64_t channel, int me) {
+static void split_channel(void *context, int64_t item, int me) {
     const plan *p = context;
     const slim_shape *s = p->s;
-    const float *from = p->x + channel * s->height * s->width;
-    float *to = p->split + channel * p->phase_rows * p->phase_columns * p->phase_height * p->phase_width;
+    const int64_t image = item / s->in_channels, channel = item % s->in_channels;
+    const float *from = p->x + (image * s->x_channels + channel) * s->height * s->width;
+    float *to = p->split + image * p->image + channel * p->channel;
     (void)me;
     for (int64_t a = 0; a < p->phase_rows; a++)
         for (int64_t b = 0; b < p->phase_columns; b++) {
@@ -56,6 +64,8 @@ static void split_channel(void *context, int64_t channel, int me) {
                 const float *source = from + row * s->width;
                 for (int64_t c = 0; c < before; c++) to[c] = 0;
                 if (s->stride_w == 1) memcpy(to + before, source + before - shift, (end - before) * sizeof(float));
+                else if (s->stride_w == 2)
+                    for (int64_t c = before; c < end; c++) to[c] = source[c * 2 - shift];
                 else
                     for (int64_t c = before; c < end; c++) to[c] = source[c * s->stride_w - shift];
                 for (int64_t c = end; c < p->phase_width; c++) to[c] = 0;
@@ -63,139 +73,326 @@ static void split_channel(void *context, int64_t channel, int me) {
         }
 }
 
-static void offsets_of_positions(const plan *p) {
+static void offsets_of_positions(const plan *p, const int64_t *order, int64_t count) {
     const slim_shape *s = p->s;
     const int64_t phase = p->phase_height * p->phase_width, taps = s->kernel_h * s->kernel_w;
-    for (int64_t k = 0; k < p->positions; k++) {
-        const int64_t channel = k / taps, tap = k % taps;
-        const int64_t row = tap / s->kernel_w * s->dilation_h, column = tap % s->kernel_w * s->dilation_w;
-        const int64_t a = row % s->stride_h, b = column % s->stride_w;
-        p->koff[k] = ((channel * p->phase_rows + a) * p->phase_columns + b) * phase +
-                     row / s->stride_h * p->phase_width + column / s->stride_w;
-    }
+    int64_t *koff = p->koff, *of_tap = p->koff + count;
+    for (int64_t ky = 0, tap = 0; ky < s->kernel_h; ky++)
+        for (int64_t kx = 0; kx < s->kernel_w; kx++, tap++) {
+            const int64_t row = ky * s->dilation_h, column = kx * s->dilation_w;
+            of_tap[tap] = (row % s->stride_h * p->phase_columns + column % s->stride_w) * phase +
+                          row / s->stride_h * p->phase_width + column / s->stride_w;
+        }
+    if (order)
+        for (int64_t i = 0; i < count; i++) {
+            const uint32_t k = (uint32_t)order[i], channel = k / (uint32_t)taps;
+            koff[i] = channel * p->channel + of_tap[k - channel * (uint32_t)taps];
+        }
+    else
+        for (int64_t i = 0, channel = 0; i < count; channel += p->channel)
+            for (int64_t tap = 0; tap < taps; tap++) koff[i++] = channel + of_tap[tap];
 }
 
-/* Store one tile of the sums of one output, without the grid's columns that are no outputs. */
-static void store(const plan *p, int64_t first, int64_t pixels, int64_t output, const float *sum) {
+/* The runs of pixels of tile t: in the input they end with a row (unless rows follow each other there), in the output
+ * with an image. Read directly, the rows are those of a phase, and what lies beyond an output's row is not stored. */
+static void lay_out(const plan *p, int64_t t, tile *l) {
     const slim_shape *s = p->s;
-    const int64_t size = s->out_height * s->out_width;
-    float *y = p->y + output * size;
-    const float *residual = p->residual ? p->residual + output * size : 0;
-    const float scale = p->scale ? p->scale[output] : 1, bias = p->bias ? p->bias[output] : 0;
-    const int activation = (int)s->activation;
-    if (p->phase_width == s->out_width) {
-        p->isa->store(y + first, sum, residual ? residual + first : 0, scale, bias, activation, pixels);
+    const int64_t size = s->out_height * s->out_width, lanes = up(p->pixels, SLIM_LANES);
+    const int64_t begin = t * lanes / p->tiles * SLIM_LANES;
+    const int64_t end = least((t + 1) * lanes / p->tiles * SLIM_LANES, p->pixels);
+    const int64_t line = p->phase_width == s->out_width ? size : s->out_width;
+    l->begin = begin;
+    l->padded = up(end - begin, SLIM_LANES) * SLIM_LANES;
+    l->ins = l->outs = 0;
+    if (p->direct && line != size) {
+        for (int64_t q = begin; q < end;) {
+            const int64_t row = q / p->phase_width, column = q % p->phase_width;
+            const int64_t n = least(end - q, p->phase_width - column), used = least(n, s->out_width - column);
+            if (used > 0) l->out[l->outs++] = (slim_run){q - begin, used, row * s->out_width + column};
+            q += n;
+        }
         return;
     }
-    int64_t row = first / p->phase_width, column = first % p->phase_width;
-    while (pixels > 0) {
-        const int64_t here = least(pixels, p->phase_width - column), n = least(here, s->out_width - column);
-        const int64_t at = row * s->out_width + column;
-        if (n > 0) p->isa->store(y + at, sum, residual ? residual + at : 0, scale, bias, activation, n);
-        sum += here;
-        pixels -= here;
-        column = 0;
-        row++;
+    for (int64_t q = begin; q < end;) {
+        const int64_t n = least(end - q, size - q % size);
+        l->out[l->outs++] = (slim_run){q - begin, n, q / size * s->y_channels * size + q % size};
+        q += n;
+    }
+    for (int64_t q = begin; q < end;) {
+        const int64_t pixel = q % size, n = least(end - q, line - pixel % line);
+        const int64_t from = pixel / s->out_width * p->phase_width + pixel % s->out_width;
+        l->in[l->ins++] = (slim_run){q - begin, n, q / size * p->image + from};
+        q += n;
     }
 }
 
-/* One tile of pixels for one chunk of a group's units. */
-static void tile(void *context, int64_t item, int me) {
+/* Store outputs of a group that follow each other. */
+static int store(const plan *p, const tile *l, int64_t output, int64_t count, const float *sums, int64_t secondaries,
+                 int64_t next, int64_t across, int check) {
+    const int64_t size = p->s->out_height * p->s->out_width;
+    const slim_store o = {
+        .scale = p->scale ? p->scale + output : 0,
+        .bias = p->bias ? p->bias + output : 0,
+        .residual = p->residual ? p->residual + output * size : 0,
+        .y = p->y + output * size,
+        .size = size,
+        .count = count,
+        .secondaries = secondaries,
+        .next = next,
+        .across = across,
+        .run = l->out,
+        .runs = l->outs,
+        .activation = (int)p->s->activation,
+        .check = check,
+        .past = p->past,
+    };
+    return p->isa->store(&o, sums);
+}
+
+/* What the store will touch: bring it near while the sums are computed. */
+static inline void expect(const plan *p, const tile *l, int64_t output, int64_t count) {
+    const int64_t size = p->s->out_height * p->s->out_width;
+    for (int64_t j = 0; j < count; j++, output++) {
+        const int64_t at = output * size + l->out[0].from;
+        for (int64_t i = 0; i < l->out[0].length; i += 16) {
+            if (!p->past) __builtin_prefetch(p->y + at + i, 1);
+            if (p->residual) __builtin_prefetch(p->residual + at + i, 0);
+        }
+    }
+}
+
+/* What comes after this block of this tile: bring a share of its input near. Phases are near already. */
+typedef struct {
+    const float *from;
+    const int64_t *koff;
+    int64_t rows, pixels, share, at;
+} future;
+
+static future soon(const plan *p, const tile *l, const float *phases, int64_t k, int64_t rows, int last, int64_t next_rows,
+                   int64_t parts) {
+    const int64_t begin = last ? l->begin + l->padded : l->begin;
+    future f = {.from = phases + begin, .koff = last ? p->koff : p->koff + k + rows, .rows = next_rows};
+    f.pixels = least(l->padded, p->pixels - begin);
+    if (!p->plain || f.pixels <= 0 || p->images > 1) f.rows = 0;
+    f.share = up(f.rows, parts);
+    return f;
+}
+
+static inline void approach(future *f) {
+    for (int64_t end = least(f->at + f->share, f->rows); f->at < end; f->at++)
+        for (int64_t i = 0; i < f->pixels; i += 16) __builtin_prefetch(f->from + f->koff[f->at] + i, 0, 2);
+}
+
+static inline int bit_of(int run) { return (run + 1) ^ ((run + 1) >> 1); }
+
+/* --- streams ------------------------------------------------------------------------------------------------------ */
+
+/* The same with a sum of its own for each run: a running sum that met an infinity would carry NaN to all outputs. */
+static void exact_stream(const slim_stream *b, int64_t pair, float *sums) {
+    for (int h = 0; h < 2 && 2 * pair + h < b->units; h++, sums += 4 * SLIM_TILE) {
+        const int secondaries = b->secondaries[2 * pair + h];
+        if (b->first) memset(sums, 0, 4 * SLIM_TILE * sizeof(float));
+        for (int64_t i = b->starts[pair]; i < b->starts[pair + 1];) {
+            const int slot = b->steps[2 * i + h].slot;
+            float sum[SLIM_TILE] = {0};
+            for (; i < b->starts[pair + 1] && b->steps[2 * i + h].slot == slot; i++)
+                for (int v = 0; v < 2; v++) {
+                    const slim_step *step = &b->steps[2 * i + h];
+                    const float *row = b->panel + step->row[v] / sizeof(float);
+                    for (int q = 0; q < b->pixels; q++) sum[q] += step->value[v] * row[q];
+                }
+            for (int j = 0; j < secondaries; j++)
+                if (bit_of(slot / (SLIM_TILE * (int)sizeof(float))) >> j & 1)
+                    for (int q = 0; q < b->pixels; q++) sums[j * SLIM_TILE + q] += sum[q];
+        }
+    }
+}
+
+static int stream_tile(const plan *p, const tile *l, int64_t group, int64_t from, int64_t to, char *scratch, int exact) {
+    const slim_shape *s = p->s;
+    const slim_streams *w = p->streams;
+    const int64_t pairs = up(s->units, 2), rows = p->rows, outputs = s->out_channels / s->groups;
+    const int64_t positions = s->in_channels / s->groups * s->kernel_h * s->kernel_w;
+    const float *phases = p->phases + group * (s->in_channels / s->groups) * p->channel;
+    float *panel = (float *)scratch, *sums = panel + (SLIM_BLOCK + 2 + 32) * SLIM_TILE;
+    slim_stream b = {.steps = w->steps, .secondaries = w->secondaries, .units = s->units, .pixels = (int)l->padded,
+                     .panel = panel, .snapshots = panel + (SLIM_BLOCK + 2) * SLIM_TILE};
+    int bad = 0;
+    for (int64_t block = 0; block < p->blocks; block++) {
+        const int64_t k = block * rows, last = block == p->blocks - 1;
+        p->isa->fill(panel, SLIM_TILE, phases, p->koff + k, least(rows, positions - k), l->in, l->ins);
+        memset(panel + SLIM_BLOCK * SLIM_TILE, 0, SLIM_TILE * sizeof(float));
+        b.starts = w->starts + (group * p->blocks + block) * (pairs + 1);
+        b.first = block == 0;
+        future f = soon(p, l, phases, k, rows, (int)last, last ? rows : least(rows, positions - k - rows), to - from);
+        for (int64_t pair = from; pair < to; pair++) {
+            float *mine = sums + (p->blocks > 1 ? (pair - from) * 8 * SLIM_TILE : 0);
+            approach(&f);
+            const int64_t units = least(2, s->units - 2 * pair);
+            if (last)
+                for (int64_t u = 0; u < units; u++)
+                    expect(p, l, group * outputs + w->outputs[2 * pair + u], w->secondaries[2 * pair + u]);
+            if (exact) exact_stream(&b, pair, mine);
+            else p->isa->stream(&b, pair, mine);
+            if (last)
+                for (int64_t u = 0; u < units; u++)
+                    bad |= store(p, l, group * outputs + w->outputs[2 * pair + u], w->secondaries[2 * pair + u],
+                                 mine + u * 4 * SLIM_TILE, 4, SLIM_TILE, 0, !exact);
+        }
+    }
+    return bad;
+}
+
+/* --- products ----------------------------------------------------------------------------------------------------- */
+
+/* As exact_stream: each segment sums for itself and adds to the outputs that have begun and not ended. */
+static void exact_product(const slim_product *b) {
+    for (int u = 0; u < SLIM_UNITS; u++)
+        for (int j = 0; j < b->secondaries; j++) {
+            float *out = b->sums + (j * SLIM_UNITS + u) * SLIM_PRODUCT_TILE;
+            int begun = 0; /* an output whose first reading adds was there from the start */
+            for (int32_t read = b->reads[0]; read < b->reads[b->segments]; read++)
+                if (b->outputs[read] >> 1 == j) {
+                    begun = !(b->outputs[read] & 1);
+                    break;
+                }
+            int64_t row = 0;
+            for (int segment = 0; segment < b->segments; segment++) {
+                for (int i = 0; i < b->rows[segment]; i++, row++)
+                    for (int q = 0; begun && q < b->pixels; q++)
+                        out[q] += b->values[row * SLIM_UNITS + u] * b->from[b->koff[row] + q];
+                for (int32_t read = b->reads[segment]; read < b->reads[segment + 1]; read++)
+                    if (b->outputs[read] >> 1 == j) begun = b->outputs[read] & 1;
+            }
+        }
+}
+
+static int product_tile(const plan *p, const tile *l, int64_t group, int64_t from, int64_t to, char *scratch, int exact) {
+    const slim_shape *s = p->s;
+    const slim_products *w = p->products;
+    const int64_t outputs = s->out_channels / s->groups, groups = up(s->units, SLIM_UNITS), all = w->kept[p->blocks];
+    const int64_t each = SLIM_UNITS * w->secondaries * SLIM_PRODUCT_TILE;
+    float *panel = (float *)scratch, *sums = panel + (p->rows + 1) * SLIM_PRODUCT_TILE;
+    slim_product b = {.secondaries = (int)w->secondaries, .pixels = (int)l->padded};
+    const float *phases = p->phases + group * (s->in_channels / s->groups) * p->channel;
+    const int direct = p->direct && !(p->plain && l->begin + l->padded > p->pixels); /* nothing is read beyond x */
+    int bad = 0;
+    for (int64_t block = 0; block < p->blocks; block++) {
+        const int64_t k = w->kept[block], rows = w->kept[block + 1] - k, last = block == p->blocks - 1;
+        b.from = direct ? phases + l->begin : panel;
+        b.koff = direct ? p->koff + k : p->of_panel;
+        if (!direct) p->isa->fill(panel, SLIM_PRODUCT_TILE, phases, p->koff + k, rows, l->in, l->ins);
+        b.rows = w->rows + w->segments[block];
+        b.reads = w->reads + w->segments[block];
+        b.outputs = w->outputs;
+        b.segments = (int)(w->segments[block + 1] - w->segments[block]);
+        const int64_t next = last ? w->kept[1] : w->kept[block + 2] - w->kept[block + 1];
+        future f = soon(p, l, phases, k, rows, (int)last, next, to - from);
+        for (int64_t units = from; units < to; units++) {
+            const int64_t first = units * SLIM_UNITS * w->secondaries;
+            const int64_t count = least(SLIM_UNITS * w->secondaries, outputs - first);
+            b.values = w->values + ((group * all + k) * groups + units * rows) * SLIM_UNITS;
+            b.sums = sums + (p->blocks > 1 ? (units - from) * each : 0); /* those of one block stay in the first cache */
+            if (!block) memset(b.sums, 0, each * sizeof(float));
+            approach(&f);
+            if (last) expect(p, l, group * outputs + first, count);
+            if (exact) exact_product(&b);
+            else p->isa->product(&b);
+            if (last) bad |= store(p, l, group * outputs + first, count, b.sums, w->secondaries,
+                                   SLIM_UNITS * SLIM_PRODUCT_TILE, SLIM_PRODUCT_TILE, !exact && w->signs);
+        }
+    }
+    return bad;
+}
+
+/* --- the whole ---------------------------------------------------------------------------------------------------- */
+
+static void one_tile(void *context, int64_t item, int me) {
     const plan *p = context;
     const slim_shape *s = p->s;
-    const slim_weights *w = p->w;
-    const int64_t chunk = item % p->chunks, group = item / p->chunks % s->groups, t = item / p->chunks / s->groups;
-    const int64_t first = t * SLIM_TILE, pixels = least(SLIM_TILE, p->grid - first);
-    const int64_t of_group = p->positions / (s->kernel_h * s->kernel_w) * p->phase_rows * p->phase_columns *
-                             p->phase_height * p->phase_width;
-    const int64_t outputs = s->out_channels / s->groups;
-    float *panel = (float *)(p->scratch + me * SCRATCH), *sums = panel + PANEL;
-    slim_block b = {.values = w->values, .offsets = w->offsets, .secondaries = w->secondaries, .kinds = p->kinds,
-                    .pixels = (int)pixels, .panel = panel, .sums = sums};
-    b.from = chunk * p->chunk;
-    b.to = least(b.from + p->chunk, s->units);
-    memset(panel + SLIM_BLOCK * SLIM_TILE, 0, SLIM_TILE * sizeof(float));
-    for (int64_t block = 0; block < p->blocks; block++) {
-        const int64_t k = block * SLIM_BLOCK, unit = (group * p->blocks + block) * s->units;
-        p->isa->fill(panel, p->phases + group * of_group + first, p->koff + k, least(SLIM_BLOCK, p->positions - k), pixels);
-        b.counts = w->counts + unit * 16;
-        b.starts = w->starts + unit;
-        b.first = block == 0;
-        p->isa->tile(&b);
-    }
-    for (int64_t u = b.from; u < b.to; u++)
-        for (int64_t j = 0; j < w->secondaries[u]; j++)
-            store(p, first, pixels, group * outputs + w->outputs[u] + j, sums + ((u - b.from) * 4 + j) * SLIM_TILE);
+    const int64_t chunk = item % p->chunks, group = item / p->chunks % s->groups;
+    const int64_t parts = up(s->units, p->streams ? 2 : SLIM_UNITS), from = chunk * p->chunk;
+    const int64_t to = least(from + p->chunk, parts);
+    char *scratch = p->scratch + me * p->of_thread;
+    tile l;
+    lay_out(p, item / p->chunks / s->groups, &l);
+    int (*const work)(const plan *, const tile *, int64_t, int64_t, int64_t, char *, int) =
+        p->streams ? stream_tile : product_tile;
+    if (work(p, &l, group, from, to, scratch, 0)) work(p, &l, group, from, to, scratch, 1);
+#ifdef SLIM_X86
+    if (p->past) __builtin_ia32_sfence();
+#endif
 }
 
-/* Memory between calls: fresh pages would cost as much as a small layer. Whoever finds none allocates. */
-typedef struct {
-    char *memory;
-    int64_t size;
-} workspace;
-
-static _Atomic(workspace *) kept;
-
-static workspace *borrow(int64_t size) {
-    workspace *space = atomic_exchange(&kept, 0);
-    if (!space && !(space = calloc(1, sizeof *space))) return 0;
-    if (space->size < size) {
-        free(space->memory);
-        space->memory = aligned_alloc(64, up(size, 64) * 64);
-        space->size = space->memory ? size : 0;
-    }
-    if (space->memory) return space;
-    free(space);
-    return 0;
-}
-
-static void give_back(workspace *space) {
-    workspace *other = atomic_exchange(&kept, space);
-    if (!other) return;
-    free(other->memory);
-    free(other);
-}
-
-int slim_conv(const slim_shape *s, const slim_weights *w, const float *x, const float *scale, const float *bias,
-              const float *residual, float *y) {
-    plan p = {.s = s, .w = w, .isa = slim_isa_now(), .scale = scale, .bias = bias};
+static int convolve(plan *p, const float *x, const float *residual, float *y) {
+    const slim_shape *s = p->s;
     const int64_t span_h = (s->kernel_h - 1) * s->dilation_h, span_w = (s->kernel_w - 1) * s->dilation_w;
-    const int plain = s->stride_h == 1 && s->stride_w == 1 && !s->pad_top && !s->pad_left &&
-                      s->out_height + span_h <= s->height && s->out_width + span_w <= s->width;
+    const int64_t size = s->out_height * s->out_width, most_pixels = p->streams ? SLIM_TILE : SLIM_PRODUCT_TILE;
+    const int64_t part = p->streams ? 2 : SLIM_UNITS, parts = up(s->units, part);
     const int threads = (int)most(1, least(s->threads, SLIM_THREADS));
-    p.phase_rows = least(s->stride_h, span_h + 1);
-    p.phase_columns = least(s->stride_w, span_w + 1);
-    p.phase_height = plain ? s->height : s->out_height + span_h / s->stride_h;
-    p.phase_width = plain ? s->width : s->out_width + span_w / s->stride_w;
-    p.positions = s->in_channels / s->groups * s->kernel_h * s->kernel_w;
-    p.blocks = up(p.positions, SLIM_BLOCK);
-    p.grid = (s->out_height - 1) * p.phase_width + s->out_width;
-    p.tiles = up(p.grid, SLIM_TILE);
-    p.chunk = least(SLIM_CHUNK, s->units);
-    while (threads > 1 && p.chunk > 8 && p.tiles * s->groups * up(s->units, p.chunk) < 3 * threads)
-        p.chunk = up(p.chunk, 2);
-    p.chunks = up(s->units, p.chunk);
-    for (int64_t u = 0; u < s->units; u++) p.kinds |= 1 << w->secondaries[u];
-    const int64_t image = s->in_channels * s->height * s->width, result = s->out_channels * s->out_height * s->out_width;
-    const int64_t split = plain ? 0
-                                : s->in_channels * p.phase_rows * p.phase_columns * p.phase_height * p.phase_width *
-                                      (int64_t)sizeof(float);
-    const int64_t koff = p.positions * (int64_t)sizeof(int64_t), scratch = threads * SCRATCH;
-    if (!s->batch || !result) return 0;
-    workspace *space = borrow(scratch + up(koff, 64) * 64 + split);
+    p->isa = slim_isa_now();
+    p->plain = s->stride_h == 1 && s->stride_w == 1 && !s->pad_top && !s->pad_left &&
+               s->out_height + span_h <= s->height && s->out_width + span_w <= s->width;
+    p->phase_rows = least(s->stride_h, span_h + 1);
+    p->phase_columns = least(s->stride_w, span_w + 1);
+    p->phase_height = p->plain ? s->height : s->out_height + span_h / s->stride_h;
+    p->phase_width = p->plain ? s->width : s->out_width + span_w / s->stride_w;
+    p->channel = p->phase_rows * p->phase_columns * p->phase_height * p->phase_width;
+    p->image = p->plain ? s->x_channels * p->channel : s->in_channels * p->channel;
+    if (!s->batch || !size || !s->out_channels) return 0;
+    const int64_t at_once = least(s->batch, up(4 * SLIM_TILE, size)); /* small images fill tiles together */
+    /* one image whose phases' rows are little longer than the output's */
+    p->past = at_once * s->out_channels * size * (int64_t)sizeof(float) > SLIM_PAST;
+    p->direct = p->products && at_once == 1 && (p->phase_width - s->out_width) * 8 <= s->out_width &&
+                (!p->plain || p->phase_width == s->out_width);
+    const int64_t grid = p->direct ? (s->out_height - 1) * p->phase_width + s->out_width : size;
+    const int64_t positions = p->products ? p->products->kept[p->blocks]
+                                          : s->in_channels / s->groups * s->kernel_h * s->kernel_w;
+    const int64_t secondaries = p->products ? p->products->secondaries : 4;
+    p->tiles = up(up(at_once * grid, SLIM_LANES), most_pixels / SLIM_LANES);
+    p->chunk = least(CHUNK / part, parts);
+    while (threads > 1 && p->chunk > 8 / part && p->tiles * s->groups * up(parts, p->chunk) < 3 * threads)
+        p->chunk = up(p->chunk, 2);
+    p->chunks = up(parts, p->chunk);
+    p->of_thread = whole((p->streams ? (SLIM_BLOCK + 2 + 32) * SLIM_TILE : (p->rows + 1) * SLIM_PRODUCT_TILE + SLIM_TILE) * 4 +
+                         p->chunk * part * secondaries * SLIM_TILE * 4 + 64);
+    const int64_t koff = whole((positions + s->kernel_h * s->kernel_w + p->rows) * (int64_t)sizeof(int64_t)), scratch = threads * p->of_thread;
+    const int64_t split = p->plain ? 0 : (at_once * p->image + 2 * SLIM_LANES) * (int64_t)sizeof(float);
+    slim_workspace *space = slim_borrow(scratch + koff + split);
     if (!space) return 1;
-    p.scratch = space->memory;
-    p.koff = (int64_t *)(p.scratch + scratch);
-    p.split = (float *)(p.scratch + scratch + up(koff, 64) * 64);
-    offsets_of_positions(&p);
-    for (int64_t n = 0; n < s->batch; n++) {
-        p.x = x + n * image;
-        p.y = y + n * result;
-        p.residual = residual ? residual + n * result : 0;
-        p.phases = plain ? p.x : p.split;
-        if (!plain) slim_parallel(threads, s->in_channels, split_channel, &p);
-        slim_parallel(threads, p.tiles * s->groups * p.chunks, tile, &p);
+    p->scratch = space->memory;
+    p->koff = (int64_t *)(p->scratch + scratch);
+    p->split = (float *)(p->scratch + scratch + koff);
+    offsets_of_positions(p, p->products ? p->products->order : 0, positions);
+    p->of_panel = p->koff + positions + s->kernel_h * s->kernel_w; /* where the rows of a panel begin */
+    for (int64_t k = 0; k < p->rows; k++) p->of_panel[k] = k * SLIM_PRODUCT_TILE;
+    for (int64_t n = 0; n < s->batch; n += at_once) {
+        p->images = least(at_once, s->batch - n);
+        p->pixels = p->images * grid;
+        p->tiles = up(up(p->pixels, SLIM_LANES), most_pixels / SLIM_LANES);
+        p->x = x + n * s->x_channels * s->height * s->width;
+        p->y = y + n * s->y_channels * size;
+        p->residual = residual ? residual + n * s->y_channels * size : 0;
+        p->phases = p->plain ? p->x : p->split;
+        if (!p->plain) slim_parallel(threads, s->in_channels * p->images, split_channel, p);
+        slim_parallel(threads, p->tiles * s->groups * p->chunks, one_tile, p);
     }
-    give_back(space);
+    slim_give_back(space);
     return 0;
+}
+
+int slim_conv_streams(const slim_shape *s, const slim_streams *w, const float *x, const float *scale, const float *bias,
+                      const float *residual, float *y) {
+    const int64_t positions = s->in_channels / s->groups * s->kernel_h * s->kernel_w;
+    plan p = {.s = s, .streams = w, .scale = scale, .bias = bias};
+    p.blocks = up(positions, SLIM_BLOCK);
+    p.rows = up(positions, p.blocks); /* blocks of equal size: a short one would cost as much as a long one */
+    return convolve(&p, x, residual, y);
+}
+
+int slim_conv_products(const slim_shape *s, const slim_products *w, const float *x, const float *scale,
+                       const float *bias, const float *residual, float *y) {
+    plan p = {.s = s, .products = w, .scale = scale, .bias = bias, .blocks = w->blocks};
+    for (int64_t block = 0; block < w->blocks; block++) p.rows = most(p.rows, w->kept[block + 1] - w->kept[block]);
+    return convolve(&p, x, residual, y);
 }

@@ -3,11 +3,13 @@
 
 #include "kernels.h"
 
-#define DECLARE(isa)                                                                      \
-    void slim_tile_##isa(const slim_block *);                                             \
-    void slim_fill_##isa(float *, const float *, const int64_t *, int64_t, int64_t);      \
-    void slim_store_##isa(float *, const float *, const float *, float, float, int, int64_t); \
-    static const slim_isa isa = {#isa, slim_tile_##isa, slim_fill_##isa, slim_store_##isa};
+#define DECLARE(isa)                                                                                           \
+    void slim_stream_##isa(const slim_stream *, int64_t, float *);                                             \
+    void slim_product_##isa(const slim_product *);                                                             \
+    void slim_fill_##isa(float *, int64_t, const float *, const int64_t *, int64_t, const slim_run *, int);     \
+    int slim_store_##isa(const slim_store *, const float *);                                                   \
+    void slim_pool_##isa(const slim_pooling *, const float *, float *, float *);                               \
+    static const slim_isa isa = {#isa, slim_stream_##isa, slim_product_##isa, slim_fill_##isa, slim_store_##isa, slim_pool_##isa};
 
 DECLARE(portable)
 #ifdef SLIM_X86

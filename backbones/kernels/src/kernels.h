@@ -4,63 +4,139 @@
 
 #include <stdint.h>
 
-#define SLIM_TILE 64  /* pixels of a panel: a row of it is 256 bytes */
-#define SLIM_BLOCK 128 /* rows of a panel, and one more of zeros: 32 KB, so that it stays in the first cache */
-#define SLIM_CHUNK 128 /* units whose sums are kept while all blocks pass: 128 KB */
+#define SLIM_TILE 64   /* most pixels of a tile, and floats of a row of the panel */
+#define SLIM_PRODUCT_TILE 48 /* the same for products: 8 units by 3 registers of AVX-512 fill 24 of them */
+#define SLIM_BLOCK 128 /* rows of a panel that a stream reads, and one more of zeros: 32 KB, in the first cache */
+#define SLIM_LANES 16  /* tiles are cut into pieces of so many pixels, whatever the width of a register */
+#define SLIM_UNITS 8   /* primary filters side by side in a product */
 
-/* One block of weights for the units from..to, and the panel that they read. */
+/* Two weights of one run: their rows in the panel and the slot of the run, in bytes. */
 typedef struct {
-    const float *values;
-    const uint16_t *offsets; /* of a weight's row in the panel, in bytes */
-    const uint8_t *counts;   /* 16 a unit: pairs of weights in each run */
-    const int64_t *starts;   /* of a unit's weights */
-    const uint8_t *secondaries;
-    int64_t from, to;
-    int kinds; /* bit n: some unit has n secondaries */
-    int first; /* the sums start here */
-    int pixels;
-    const float *panel;
-    float *sums; /* (to - from, 4, SLIM_TILE) */
-} slim_block;
+    float value[2];
+    uint16_t row[2], slot, unused;
+} slim_step;
 
-enum { SLIM_NONE, SLIM_RELU, SLIM_RELU6 };
+/* Primary filters whose masks differ: a pair of them at a time, see tile.c. */
+typedef struct {
+    const slim_step *steps; /* (entries, 2): those of the pair's first and second unit in turn */
+    const int64_t *starts;  /* (pairs + 1,): of the pair's entries in this block */
+    const uint8_t *secondaries; /* (units,) */
+    int64_t units;
+    int pixels; /* a multiple of SLIM_LANES */
+    int first;  /* the sums start here */
+    const float *panel;
+    float *snapshots; /* (2, 16, SLIM_TILE) */
+} slim_stream;
+
+/* Primary filters with the same masks: a product of matrices whose running sums are read where a mask begins or ends. */
+typedef struct {
+    const float *values;   /* (rows, SLIM_UNITS) of one group of units in this block */
+    const int32_t *rows;   /* (segments,): rows until the sums are read */
+    const int32_t *reads;  /* (segments + 1,): of a segment's entries in `outputs` */
+    const int32_t *outputs; /* secondary * 2, + 1: subtract */
+    int segments, secondaries, pixels;
+    const float *from; /* row k of the block begins at from + koff[k] */
+    const int64_t *koff;
+    float *sums; /* (secondaries, SLIM_UNITS, SLIM_PRODUCT_TILE) */
+} slim_product;
+
+/* A run of neighbouring pixels: where it lies in the tile, in the input (or its phases), and in the output. */
+typedef struct {
+    int64_t at, length, from;
+} slim_run;
+
+/* Outputs of one tile: y = activation(sum * scale + bias + residual). */
+typedef struct {
+    const float *scale, *bias, *residual; /* of the first output; or NULL */
+    float *y;
+    int64_t size, count, secondaries; /* floats between two outputs; outputs; those of a unit */
+    int64_t next, across;             /* floats of the sums between two secondaries, two units */
+    const slim_run *run;
+    int runs, activation, check;
+    int past; /* write past the caches */
+} slim_store;
+
+/* Max pooling of `planes` pictures, one behind the other. */
+typedef struct {
+    int64_t planes, height, width, out_height, out_width, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, threads;
+} slim_pooling;
 
 typedef struct {
     const char *name;
-    void (*tile)(const slim_block *);
-    void (*fill)(float *panel, const float *from, const int64_t *koff, int64_t rows, int64_t pixels);
-    void (*store)(float *y, const float *sum, const float *residual, float scale, float bias, int activation, int64_t n);
+    void (*stream)(const slim_stream *, int64_t pair, float *sums);
+    void (*product)(const slim_product *);
+    void (*fill)(float *panel, int64_t stride, const float *from, const int64_t *koff, int64_t rows,
+                 const slim_run *, int runs);
+    int (*store)(const slim_store *, const float *sums);
+    void (*pool)(const slim_pooling *, const float *x, float *y, float *line);
 } slim_isa;
+
+enum { SLIM_NONE, SLIM_RELU, SLIM_RELU6 };
+
+extern const slim_isa *slim_isa_now(void);
 
 /* Work in up to `threads` threads: job(context, item, me) for each item in 0..items-1; me, the number of the thread, is
  * below `threads`, and 0 for the caller's own. */
 void slim_parallel(int threads, int64_t items, void (*job)(void *context, int64_t item, int me), void *context);
 #define SLIM_THREADS 256
 
+/* Memory between calls: fresh pages would cost as much as a small layer. NULL: there is none. */
+typedef struct {
+    char *memory;
+    int64_t size;
+} slim_workspace;
+slim_workspace *slim_borrow(int64_t size);
+void slim_give_back(slim_workspace *);
+
 /* A convolution. All numbers are int64_t; sizes of (height, width) come as pairs. */
 typedef struct {
     int64_t batch, in_channels, height, width;
     int64_t out_channels, out_height, out_width;
     int64_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w;
-    int64_t groups, units; /* units of one group */
+    int64_t groups, units;              /* units of one group */
+    int64_t x_channels, y_channels;     /* channels between one image and the next */
     int64_t activation, threads;
 } slim_shape;
 
 typedef struct {
-    const float *values;
-    const uint16_t *offsets;
-    const uint8_t *counts;      /* (groups, blocks, units, 16) */
-    const int64_t *starts;      /* (groups, blocks, units) */
+    const slim_step *steps;
+    const int64_t *starts;      /* (groups, blocks, pairs + 1) */
     const uint8_t *secondaries; /* (units,): outputs of a unit, 1 to 4 */
     const int64_t *outputs;     /* (units,): its first output in the group */
-} slim_weights;
+} slim_streams;
+
+typedef struct {
+    const float *values;     /* for each group and block: (units / SLIM_UNITS, rows, SLIM_UNITS) */
+    const int64_t *kept;     /* (blocks + 1,): first kept row of a block */
+    const int64_t *order;    /* (kept rows,): channel * taps + tap */
+    const int64_t *segments; /* (blocks + 1,): a block's first segment */
+    const int32_t *rows, *reads, *outputs;
+    int64_t blocks, secondaries, signs; /* signs: some sums are subtracted */
+} slim_products;
 
 #define SLIM_API __attribute__((visibility("default")))
 
-/* y = activation(conv(x) * scale + bias + residual), (N, C, H, W) each, contiguous; scale and bias have a number for
- * each output channel; they and residual may be NULL. Returns 0, or 1: no memory. */
-SLIM_API int slim_conv(const slim_shape *, const slim_weights *, const float *x, const float *scale, const float *bias,
-                       const float *residual, float *y);
+/* y = activation(conv(x) * scale + bias + residual), (N, C, H, W) each; scale and bias have a number for each output
+ * channel; they and residual may be NULL. Returns 0, or 1: no memory. */
+SLIM_API int slim_conv_streams(const slim_shape *, const slim_streams *, const float *x, const float *scale,
+                               const float *bias, const float *residual, float *y);
+SLIM_API int slim_conv_products(const slim_shape *, const slim_products *, const float *x, const float *scale,
+                                const float *bias, const float *residual, float *y);
+/* One layer of a chain. `x`, `residual` and `y` are places: floats into the arena, or one of those below. */
+enum { SLIM_STREAMS, SLIM_PRODUCTS, SLIM_POOL };
+enum { SLIM_NOWHERE = -1, SLIM_INPUT = -2, SLIM_OUTPUT = -3 };
+typedef struct {
+    int64_t kind, x, residual, y;
+    const float *scale, *bias;
+    slim_shape shape;
+    slim_pooling pooling;
+    slim_streams streams;
+    slim_products products;
+} slim_layer;
+
+/* Layers one after the other. Returns 0, or 1: no memory. */
+SLIM_API int slim_chain(const slim_layer *, int64_t layers, const float *input, float *output, float *arena);
+SLIM_API int slim_max_pool(const slim_pooling *, const float *x, float *y);
 SLIM_API const char *slim_in_use(void);
 SLIM_API const char *slim_use(const char *isa); /* NULL: the best; else by name if this CPU has it, or NULL */
 SLIM_API const char *slim_sources(void);        /* the digest of the sources that it was compiled from */

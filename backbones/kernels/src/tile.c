@@ -1,190 +1,290 @@
 /* The arithmetic of one tile of pixels, compiled once for each instruction set (SLIM_ISA names it).
  *
- * A unit is a primary filter and up to four of its secondaries. Each of its weights has a pattern: bit j is set where
- * secondary j uses it. The weights of a block come sorted by pattern; a run is the weights of one pattern. What a run
- * sums up goes to every output whose bit is set: once to an accumulator of the low two bits, once to one of the high
- * two, and from those to the outputs (18 + 8 additions instead of 32).
+ * Both kinds of layer run along the sorted weights of a primary filter and keep one running sum for all of them. What
+ * an output needs is the difference of two running sums, or a few: those where its mask ends less those where it
+ * begins. Nothing but the running sum is in registers, and no branch depends on where a mask ends.
  */
 #include "kernels.h"
 
+#ifndef SLIM_FAR
+#define SLIM_FAR 2048
+#endif
+
+#define JOIN(a, b) a##_##b
+#define NAME(a, b) JOIN(a, b)
+#define INLINE static inline __attribute__((always_inline))
+
 #if SLIM_WIDTH == 16
+#include <immintrin.h>
 #define LANES 16
-#define DEPTH 4
-#elif SLIM_WIDTH == 8
-#define LANES 8
-#define DEPTH 2
+#define WIDE 8 /* units of a product at a time: 8 * 3 sums in registers */
 #else
-#define LANES 4
-#define DEPTH 2
+#define LANES SLIM_WIDTH
+#define WIDE 4
 #endif
 
 typedef float vector __attribute__((vector_size(LANES * 4)));
 typedef int32_t mask __attribute__((vector_size(LANES * 4)));
 typedef float loose __attribute__((vector_size(LANES * 4), aligned(4)));
 
-#define JOIN(a, b) a##_##b
-#define NAME(a, b) JOIN(a, b)
-#define INLINE static inline __attribute__((always_inline))
+#define KEEP(pointer) __asm__("" : "+r"(pointer)) /* else each operand has an index register: a load is two operations */
 
-typedef struct {
-    const float *value;
-    const uint16_t *offset;
-    const uint8_t *pairs;
-} stream;
+/* --- streams: a pair of units, each with weights and masks of its own --------------------------------------------- */
 
-/* acc += the weights of the next run times their rows. The number of weights is even: an odd run ends with a zero
- * weight for the panel's row of zeros, which costs less than a mispredicted branch. The runs of one or two secondaries
- * are long: two chains hide the latency of the additions, which the next run hides where they are short. */
-INLINE void run(stream *s, const char *panel, vector *acc, const int z, const int chains) {
-    int left = *s->pairs++;
-    vector other[DEPTH];
-    for (int i = 0; i < z; i++) other[i] = (vector){0};
-    const float *value = s->value;
-    const uint16_t *offset = s->offset;
-    s->value += 2 * left;
-    s->offset += 2 * left;
-    for (; left; left--, value += 2, offset += 2) {
-        const vector *a = (const vector *)(panel + offset[0]);
-        const vector *b = (const vector *)(panel + offset[1]);
-        __asm__("" : "+r"(a), "+r"(b)); /* else each operand has an index register, and the load is an operation more */
-        const vector u = value[0] - (vector){0}, v = value[1] - (vector){0};
-        for (int i = 0; i < z; i++) acc[i] += u * a[i];
-        if (chains == 2) {
-            for (int i = 0; i < z; i++) other[i] += v * b[i];
-        } else {
-            for (int i = 0; i < z; i++) acc[i] += v * b[i];
+/* sum += the two weights of a step times their rows; slot = sum. Every step stores: the last step of a run leaves in
+ * the slot what belongs there, and a branch at the end of runs of random length would be mispredicted half the time. */
+INLINE void advance(vector *sum, const slim_step *step, const char *panel, char *slots, const int z) {
+    uint64_t where;
+    __builtin_memcpy(&where, step->row, sizeof where);
+    const vector *a = (const vector *)(panel + (uint16_t)where), *b = (const vector *)(panel + (uint16_t)(where >> 16));
+    vector *slot = (vector *)(slots + (uint16_t)(where >> 32));
+    KEEP(a);
+    KEEP(b);
+    KEEP(slot);
+    const vector u = step->value[0] - (vector){0}, v = step->value[1] - (vector){0};
+    for (int i = 0; i < z; i++) sum[i] += u * a[i];
+    for (int i = 0; i < z; i++) sum[i] += v * b[i];
+    for (int i = 0; i < z; i++) slot[i] = sum[i];
+}
+
+#define AT(r) s[(r) * (SLIM_TILE / LANES)]
+
+/* From the running sums after each run to the outputs. Runs come in the order of the Gray code 1, 3, 2, 6, 7, 5, 4, 12,
+ * 13, 15, 14, 10, 11, 9, 8 of bits that say which secondaries have the weights: one output begins or ends at a time. */
+INLINE void fold(const vector *s, vector *out, const int secondaries, const int z, const int first) {
+    const int next = SLIM_TILE / LANES;
+    for (int i = 0; i < z; i++, s++, out++) {
+        vector sum[4];
+        if (secondaries == 1) sum[0] = AT(0);
+        else sum[0] = AT(1), sum[1] = AT(2) - AT(0);
+        if (secondaries >= 3) sum[0] += AT(5) - AT(3), sum[1] = AT(4) - AT(0), sum[2] = AT(6) - AT(2);
+        if (secondaries == 4) {
+            sum[0] += (AT(9) - AT(7)) + (AT(13) - AT(11));
+            sum[1] += AT(12) - AT(8);
+            sum[2] = AT(10) - AT(2);
+            sum[3] = AT(14) - AT(6);
         }
-    }
-    if (chains == 2)
-        for (int i = 0; i < z; i++) acc[i] += other[i];
-}
-
-/* A run whose sum goes to two accumulators. */
-INLINE void run2(stream *s, const char *panel, vector *low, vector *high, const int z) {
-    vector sum[DEPTH];
-    for (int i = 0; i < z; i++) sum[i] = (vector){0};
-    run(s, panel, sum, z, 1);
-    for (int i = 0; i < z; i++) {
-        low[i] += sum[i];
-        high[i] += sum[i];
+        for (int j = 0; j < secondaries; j++) out[j * next] = first ? sum[j] : out[j * next] + sum[j];
     }
 }
 
-INLINE void put(float *out, const vector *sum, const int z, int first) {
-    for (int i = 0; i < z; i++) {
-        vector *to = (vector *)out + i;
-        *to = first ? sum[i] : *to + sum[i];
-    }
+INLINE void fold_any(const vector *s, vector *out, const int secondaries, const int z, const int first) {
+    if (secondaries == 4) fold(s, out, 4, z, first);
+    else if (secondaries == 3) fold(s, out, 3, z, first);
+    else if (secondaries == 2) fold(s, out, 2, z, first);
+    else fold(s, out, 1, z, first);
 }
 
-/* One block of one unit: out[j * SLIM_TILE] (+)= what secondary j gets. Patterns come in the order of SLIM_ORDER. */
-INLINE void unit(stream *s, const char *panel, float *out, const int secondaries, const int z, int first) {
-    vector low1[DEPTH], low2[DEPTH], low3[DEPTH], high[DEPTH], out2[DEPTH], out3[DEPTH];
-    for (int i = 0; i < z; i++) low1[i] = low2[i] = low3[i] = high[i] = (vector){0};
-    if (secondaries == 4) {
-        run(s, panel, high, z, 1);
-        run2(s, panel, low1, high, z);
-        run2(s, panel, low2, high, z);
-        run2(s, panel, low3, high, z);
+INLINE void stream(const slim_stream *b, int64_t pair, float *sums, const int z, const int at) {
+    const slim_step *step = b->steps + 2 * b->starts[pair], *end = b->steps + 2 * b->starts[pair + 1];
+    const char *panel = (const char *)(b->panel + at);
+    float *slots = b->snapshots + at, *others = slots + 16 * SLIM_TILE;
+    vector one[4], two[4];
+    for (int i = 0; i < z; i++) one[i] = two[i] = (vector){0};
+    for (; step < end; step += 2) {
+        __builtin_prefetch((const char *)step + SLIM_FAR, 0, 3);
+        advance(one, step, panel, (char *)slots, z);
+        advance(two, step + 1, panel, (char *)others, z);
     }
-    if (secondaries >= 3) {
-        for (int i = 0; i < z; i++) out2[i] = out3[i] = high[i];
-        run(s, panel, out2, z, 1);
-        run2(s, panel, low1, out2, z);
-        run2(s, panel, low2, out2, z);
-        run2(s, panel, low3, out2, z);
-        put(out + 2 * SLIM_TILE, out2, z, first);
-    }
-    if (secondaries == 4) {
-        run(s, panel, out3, z, 1);
-        run2(s, panel, low1, out3, z);
-        run2(s, panel, low2, out3, z);
-        run2(s, panel, low3, out3, z);
-        put(out + 3 * SLIM_TILE, out3, z, first);
-    }
-    run(s, panel, low1, z, secondaries > 2 ? 1 : 2);
-    if (secondaries >= 2) {
-        run(s, panel, low2, z, secondaries > 2 ? 1 : 2);
-        run(s, panel, low3, z, secondaries > 2 ? 1 : 2);
-        for (int i = 0; i < z; i++) {
-            low1[i] += low3[i];
-            low2[i] += low3[i];
-        }
-        put(out + SLIM_TILE, low2, z, first);
-    }
-    put(out, low1, z, first);
+    const int64_t unit = 2 * pair;
+    fold_any((const vector *)slots, (vector *)(sums + at), b->secondaries[unit], z, b->first);
+    if (unit + 1 < b->units)
+        fold_any((const vector *)others, (vector *)(sums + 4 * SLIM_TILE + at), b->secondaries[unit + 1], z, b->first);
 }
 
-INLINE void units(const slim_block *b, const int secondaries, const int z, const int at) {
-    for (int64_t u = b->from; u < b->to; u++) {
-        if (b->secondaries[u] != secondaries) continue;
-        const int64_t start = b->starts[u];
-        stream s = {b->values + start, b->offsets + start, b->counts + u * 16};
-        unit(&s, (const char *)(b->panel + at), b->sums + (u - b->from) * 4 * SLIM_TILE + at, secondaries, z, b->first);
-    }
-}
-
-INLINE void deep(const slim_block *b, const int z, const int at) {
-    for (int secondaries = 1; secondaries <= 4; secondaries++) {
-        if (!(b->kinds >> secondaries & 1)) continue;
-        if (secondaries == 4) units(b, 4, z, at);
-        else if (secondaries == 3) units(b, 3, z, at);
-        else if (secondaries == 2) units(b, 2, z, at);
-        else units(b, 1, z, at);
-    }
-}
-
-/* All units of one block over `pixels` of the panel's columns. */
-void NAME(slim_tile, SLIM_ISA)(const slim_block *b) {
+/* One block of weights for both units of a pair: sums (2, 4, SLIM_TILE). */
+void NAME(slim_stream, SLIM_ISA)(const slim_stream *b, int64_t pair, float *sums) {
     int at = 0;
-    for (; at + DEPTH * LANES <= b->pixels; at += DEPTH * LANES) deep(b, DEPTH, at);
-    const int left = (b->pixels - at + LANES - 1) / LANES;
-#if DEPTH == 4
-    if (left == 4) deep(b, 4, at);
-    else if (left == 3) deep(b, 3, at);
+    for (; at + 4 * LANES <= b->pixels; at += 4 * LANES) stream(b, pair, sums, 4, at);
+    const int left = (b->pixels - at) / LANES;
+    if (left == 3) stream(b, pair, sums, 3, at);
+    else if (left == 2) stream(b, pair, sums, 2, at);
+    else if (left == 1) stream(b, pair, sums, 1, at);
+}
+
+/* --- products: units with the same masks -------------------------------------------------------------------------- */
+
+INLINE void product(const slim_product *b, const int unit, const int z, const int at) {
+    const float *value = b->values + unit, *from = b->from + at;
+    const int64_t *koff = b->koff;
+    vector sum[WIDE][3];
+    for (int u = 0; u < WIDE; u++)
+        for (int i = 0; i < z; i++) sum[u][i] = (vector){0};
+    for (int segment = 0; segment < b->segments; segment++) {
+        for (int left = b->rows[segment]; left; left--, value += SLIM_UNITS) {
+            const float *row = from + *koff++;
+            __builtin_prefetch(value + SLIM_FAR / 4, 0, 3);
+            vector x[3];
+            for (int i = 0; i < z; i++) x[i] = ((const loose *)row)[i];
+            for (int u = 0; u < WIDE; u++) {
+                const vector w = value[u] - (vector){0};
+                for (int i = 0; i < z; i++) sum[u][i] += w * x[i];
+            }
+        }
+        for (int32_t read = b->reads[segment]; read < b->reads[segment + 1]; read++) {
+            const int32_t output = b->outputs[read];
+            const vector sign = (output & 1 ? -1.f : 1.f) - (vector){0};
+            float *to = b->sums + ((output >> 1) * SLIM_UNITS + unit) * SLIM_PRODUCT_TILE + at;
+            for (int u = 0; u < WIDE; u++, to += SLIM_PRODUCT_TILE)
+                for (int i = 0; i < z; i++) ((vector *)to)[i] += sum[u][i] * sign;
+        }
+    }
+}
+
+/* One block for SLIM_UNITS units. */
+void NAME(slim_product, SLIM_ISA)(const slim_product *b) {
+    for (int unit = 0; unit < SLIM_UNITS; unit += WIDE) {
+        int at = 0;
+        for (; at + 3 * LANES <= b->pixels; at += 3 * LANES) product(b, unit, 3, at);
+        const int left = (b->pixels - at) / LANES;
+        if (left == 2) product(b, unit, 2, at);
+        else if (left == 1) product(b, unit, 1, at);
+    }
+}
+
+/* --- input and output --------------------------------------------------------------------------------------------- */
+
+/* panel[row][run.at ..] = from[koff[row] + run.from ..], a column of vectors at a time: no branch within it. */
+void NAME(slim_fill, SLIM_ISA)(float *panel, int64_t stride, const float *from, const int64_t *koff, int64_t rows,
+                               const slim_run *run, int runs) {
+    for (int r = 0; r < runs; r++)
+        for (int64_t i = 0; i < run[r].length; i += LANES) {
+            const int64_t left = run[r].length - i;
+            const float *source = from + run[r].from + i;
+            float *to = panel + run[r].at + i;
+            if (left >= LANES) {
+                for (int64_t k = 0; k < rows; k++, to += stride) *(loose *)to = *(const loose *)(source + koff[k]);
+                continue;
+            }
+#if SLIM_WIDTH == 16
+            const __mmask16 some = (__mmask16)((1u << left) - 1);
+            for (int64_t k = 0; k < rows; k++, to += stride)
+                _mm512_mask_storeu_ps(to, some, _mm512_maskz_loadu_ps(some, source + koff[k]));
+#else
+            for (int64_t k = 0; k < rows; k++, to += stride)
+                for (int64_t l = 0; l < left; l++) to[l] = source[koff[k] + l];
 #endif
-    if (left == 2) deep(b, 2, at);
-    else if (left == 1) deep(b, 1, at);
+        }
 }
 
-/* panel[row] = the `pixels` values that start at from + koff[row]; zeros up to whole vectors. */
-void NAME(slim_fill, SLIM_ISA)(float *panel, const float *from, const int64_t *koff, int64_t rows, int64_t pixels) {
-    if (pixels == SLIM_TILE) {
-        for (int64_t k = 0; k < rows; k++, panel += SLIM_TILE) {
-            const loose *source = (const loose *)(from + koff[k]);
-            for (int i = 0; i < SLIM_TILE / LANES; i++) ((vector *)panel)[i] = source[i];
-        }
-        return;
-    }
-    const int64_t whole = pixels / LANES * LANES, end = (pixels + LANES - 1) / LANES * LANES;
-    for (int64_t k = 0; k < rows; k++, panel += SLIM_TILE) {
-        const float *source = from + koff[k];
-        int64_t i = 0;
-        for (; i < whole; i += LANES) *(vector *)(panel + i) = *(const loose *)(source + i);
-        for (; i < pixels; i++) panel[i] = source[i];
-        for (; i < end; i++) panel[i] = 0;
-    }
+/* The second where one of both is NaN: NaN stays NaN. */
+#if SLIM_WIDTH == 16
+#define LARGEST(limit, v) (vector) _mm512_max_ps((__m512)(limit), (__m512)(v))
+#define SMALLEST(limit, v) (vector) _mm512_min_ps((__m512)(limit), (__m512)(v))
+#else
+#define LARGEST(limit, v) (vector)((mask)(v) & ~((v) < (limit)) | ((mask)(limit) & ((v) < (limit))))
+#define SMALLEST(limit, v) (vector)((mask)(v) & ~((v) > (limit)) | ((mask)(limit) & ((v) > (limit))))
+#endif
+
+INLINE vector finish(vector v, vector more, const int added, const float scale, const float bias, const int activation) {
+    v = v * scale + bias;
+    if (added) v += more;
+    if (activation) v = LARGEST((vector){0}, v);
+    if (activation == SLIM_RELU6) v = SMALLEST((vector){0} + 6, v);
+    return v;
 }
 
-/* y = activation(sum * scale + bias + residual) over one run of pixels. NaN stays NaN. */
-void NAME(slim_store, SLIM_ISA)(float *y, const float *sum, const float *residual, float scale, float bias,
-                                int activation, int64_t n) {
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        vector v = *(const loose *)(sum + i) * scale + bias;
-        if (residual) v += *(const loose *)(residual + i);
-        if (activation) v = (vector)((mask)v & ~(v < 0));
-        if (activation == SLIM_RELU6) {
-            const mask above = v > 6;
-            v = (vector)(((mask)v & ~above) | ((mask)((vector){0} + 6) & above));
+/* Up to LANES floats. */
+INLINE vector take(const float *from, int64_t n) {
+#if SLIM_WIDTH == 16
+    return (vector)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), from);
+#else
+    vector v = {0};
+    for (int64_t l = 0; l < n; l++) v[l] = from[l];
+    return v;
+#endif
+}
+
+INLINE void put(float *to, vector v, int64_t n) {
+#if SLIM_WIDTH == 16
+    _mm512_mask_storeu_ps(to, (__mmask16)((1u << n) - 1), (__m512)v);
+#else
+    for (int64_t l = 0; l < n; l++) to[l] = v[l];
+#endif
+}
+
+INLINE int store(const slim_store *o, const float *sum, const int added, const int activation, const int check) {
+    mask bad = {0};
+#if SLIM_WIDTH == 16
+    const int past = o->past;
+#endif
+    for (int64_t j = 0, secondary = 0; j < o->count; j++) {
+        const float scale = o->scale ? o->scale[j] : 1, bias = o->bias ? o->bias[j] : 0;
+        for (int r = 0; r < o->runs; r++) {
+            const int64_t at = j * o->size + o->run[r].from;
+            const float *s = sum + secondary * o->next + o->run[r].at, *more = o->residual + at;
+            float *y = o->y + at;
+            int64_t left = o->run[r].length;
+            for (; left >= LANES; left -= LANES, s += LANES, y += LANES, more += LANES) {
+                const vector v = *(const loose *)s;
+                if (check) bad |= (mask)(v - v); /* 0, or NaN where v is not finite */
+                const vector out = finish(v, added ? *(const loose *)more : v, added, scale, bias, activation);
+#if SLIM_WIDTH == 16
+                if (past && !((uintptr_t)y & 63)) {
+                    _mm512_stream_ps(y, (__m512)out);
+                    continue;
+                }
+#endif
+                *(loose *)y = out;
+            }
+            if (!left) continue;
+            const vector v = take(s, left);
+            if (check) bad |= (mask)(v - v);
+            put(y, finish(v, added ? take(more, left) : v, added, scale, bias, activation), left);
         }
-        *(loose *)(y + i) = v;
+        if (++secondary == o->secondaries) secondary = 0, sum += o->across;
     }
-    for (; i < n; i++) {
-        float v = sum[i] * scale + bias;
-        if (residual) v += residual[i];
-        if (activation && v < 0) v = 0;
-        if (activation == SLIM_RELU6 && v > 6) v = 6;
-        y[i] = v;
+    int any = 0;
+    if (check)
+        for (int l = 0; l < LANES; l++) any |= bad[l];
+    return any != 0;
+}
+
+/* y = activation(sum * scale + bias + residual) of outputs side by side. Returns whether a sum is not finite, if asked. */
+int NAME(slim_store, SLIM_ISA)(const slim_store *o, const float *sum) {
+#define CASE(added, activation) return o->check ? store(o, sum, added, activation, 1) : store(o, sum, added, activation, 0)
+    if (o->residual) {
+        if (o->activation == SLIM_RELU) CASE(1, SLIM_RELU);
+        if (o->activation == SLIM_RELU6) CASE(1, SLIM_RELU6);
+        CASE(1, SLIM_NONE);
+    }
+    if (o->activation == SLIM_RELU) CASE(0, SLIM_RELU);
+    if (o->activation == SLIM_RELU6) CASE(0, SLIM_RELU6);
+    CASE(0, SLIM_NONE);
+}
+
+/* --- max pooling -------------------------------------------------------------------------------------------------- */
+
+#define LARGER(a, b) ((a) > (b) || (a) != (a) ? (a) : (b)) /* NaN stays NaN, as in PyTorch */
+
+/* One channel of one image. `line` has room for width + 2 * pad_w + stride_w floats, twice. */
+void NAME(slim_pool, SLIM_ISA)(const slim_pooling *p, const float *x, float *y, float *line) {
+    const int64_t wide = p->width + 2 * p->pad_w, part = (wide + p->stride_w - 1) / p->stride_w;
+    float *phases = line + wide + p->stride_w;
+    for (int64_t row = 0; row < p->out_height; row++, y += p->out_width) {
+        int64_t from = row * p->stride_h - p->pad_h, to = from + p->kernel_h;
+        if (from < 0) from = 0;
+        if (to > p->height) to = p->height;
+        for (int64_t c = 0; c < wide + p->stride_w; c++) line[c] = -__builtin_inff();
+        float *inside = line + p->pad_w;
+        for (int64_t r = from; r < to; r++) {
+            const float *source = x + r * p->width;
+            for (int64_t c = 0; c < p->width; c++) inside[c] = LARGER(source[c], inside[c]);
+        }
+        const float *of = line;
+        if (p->stride_w == 2) {
+            for (int64_t c = 0; c < part; c++) phases[c] = line[2 * c], phases[part + c] = line[2 * c + 1];
+            of = phases;
+        } else if (p->stride_w > 2) {
+            for (int64_t a = 0; a < p->stride_w; a++)
+                for (int64_t c = 0; c < part; c++) phases[a * part + c] = line[c * p->stride_w + a];
+            of = phases;
+        }
+        for (int64_t c = 0; c < p->out_width; c++) y[c] = of[c];
+        for (int64_t k = 1; k < p->kernel_w; k++) {
+            const float *moved = of + k % p->stride_w * part + k / p->stride_w;
+            if (p->stride_w == 1) moved = of + k;
+            for (int64_t c = 0; c < p->out_width; c++) y[c] = LARGER(moved[c], y[c]);
+        }
     }
 }
