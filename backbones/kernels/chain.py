@@ -196,26 +196,29 @@ class Chain(nn.Module):
     def __init__(self, layers: Sequence[tuple[PackedConv2d | DeployedMaxPool2d, int, int]]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layer for layer, _, _ in layers)
-        self.reads = [(x, residual) for _, x, residual in layers]
+        self._numbers: list[int] = []
+        for layer, value, residual in layers:
+            self._numbers += _numbers(layer, value, residual)
 
     def forward(self, x: Tensor) -> Tensor:
         first = self.layers[0]
         if isinstance(first, PackedConv2d) and (x.ndim != 4 or x.shape[1] != first.in_channels):
             raise ValueError(f"input of shape {tuple(x.shape)}: must be (N, {first.in_channels}, H, W)")
-        tensors: list[Tensor] = []
-        numbers: list[int] = []
-        for layer, (value, residual) in zip(self.layers, self.reads, strict=True):
-            if isinstance(layer, DeployedMaxPool2d):
-                numbers += [library.POOL, value, residual, 0, 0, 0, 0, *layer.kernel_size, *layer.stride]
-                numbers += [*layer.padding, *layer.padding, 1, 1, 1, 0]
-                continue
-            assert isinstance(layer, PackedConv2d)
-            filters = list(layer.packed())
-            kind = library.STREAMS if len(filters) == len(Streams._fields) else library.PRODUCTS
-            both = [tensor for tensor in (layer.scale, layer.bias) if tensor is not None]
-            tensors += filters + both
-            numbers += [kind, value, residual, len(filters), layer.scale is not None, layer.bias is not None]
-            numbers += [layer.out_channels, *layer.kernel_size, *layer.stride, *layer.padding, *layer.dilation]
-            numbers += [layer.groups, ACTIVATIONS.index(layer.activation)]
-        out: Tensor = torch.ops.slimbench.chain(x, tensors, numbers)
+        tensors = [tensor for layer in self.layers for tensor in layer._buffers.values() if tensor is not None]  # noqa: SLF001
+        out: Tensor = torch.ops.slimbench.chain(x, tensors, self._numbers)
         return out
+
+
+def _numbers(layer: PackedConv2d | DeployedMaxPool2d, value: int, residual: int) -> Step:
+    """A layer as the operator takes it; its buffers, in their order, are the operator's tensors."""
+    if isinstance(layer, DeployedMaxPool2d):
+        sizes = (*layer.kernel_size, *layer.stride, *layer.padding, *layer.padding, 1, 1)
+        return Step(library.POOL, value, residual, 0, 0, 0, 0, *sizes, 1, 0)
+    filters = layer.packed()
+    assert [*filters._fields, "scale", "bias"] == list(layer._buffers)  # noqa: SLF001
+    kind = library.STREAMS if isinstance(filters, Streams) else library.PRODUCTS
+    return Step(
+        kind, value, residual, len(filters), layer.scale is not None, layer.bias is not None, layer.out_channels,
+        *layer.kernel_size, *layer.stride, *layer.padding, *layer.dilation, layer.groups,
+        ACTIVATIONS.index(layer.activation),
+    )  # fmt: skip

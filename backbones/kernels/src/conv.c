@@ -9,8 +9,7 @@
 
 #include "kernels.h"
 
-#define RUNS (SLIM_TILE + 2)        /* of one tile: a row of pixels or an image begins at most at each pixel */
-#define SLIM_PAST 1000000           /* bytes of an output that would push everything else out of the second cache */
+#define RUNS ((SLIM_TILE > SLIM_PRODUCT_TILE ? SLIM_TILE : SLIM_PRODUCT_TILE) + 2)        /* of one tile: a row of pixels or an image begins at most at each pixel */
 #define CHUNK 128                   /* units whose sums are kept while all blocks pass */
 
 typedef struct {
@@ -26,7 +25,6 @@ typedef struct {
     int64_t phase_rows, phase_columns, phase_height, phase_width; /* how many phases; the size of one */
     int64_t channel, image; /* floats of `phases` between one channel, one image, and the next */
     int64_t images, pixels, tiles, blocks, chunk, chunks, rows; /* images at a time; most rows of a block */
-    int past;
     int plain, direct; /* direct: the pixels are those of a phase's rows, and nothing is copied to panels */
 } plan;
 
@@ -144,7 +142,6 @@ static int store(const plan *p, const tile *l, int64_t output, int64_t count, co
         .runs = l->outs,
         .activation = (int)p->s->activation,
         .check = check,
-        .past = p->past,
     };
     return p->isa->store(&o, sums);
 }
@@ -155,7 +152,7 @@ static inline void expect(const plan *p, const tile *l, int64_t output, int64_t 
     for (int64_t j = 0; j < count; j++, output++) {
         const int64_t at = output * size + l->out[0].from;
         for (int64_t i = 0; i < l->out[0].length; i += 16) {
-            if (!p->past) __builtin_prefetch(p->y + at + i, 1);
+            __builtin_prefetch(p->y + at + i, 1);
             if (p->residual) __builtin_prefetch(p->residual + at + i, 0);
         }
     }
@@ -319,9 +316,6 @@ static void one_tile(void *context, int64_t item, int me) {
     int (*const work)(const plan *, const tile *, int64_t, int64_t, int64_t, char *, int) =
         p->streams ? stream_tile : product_tile;
     if (work(p, &l, group, from, to, scratch, 0)) work(p, &l, group, from, to, scratch, 1);
-#ifdef SLIM_X86
-    if (p->past) __builtin_ia32_sfence();
-#endif
 }
 
 static int convolve(plan *p, const float *x, const float *residual, float *y) {
@@ -340,9 +334,8 @@ static int convolve(plan *p, const float *x, const float *residual, float *y) {
     p->channel = p->phase_rows * p->phase_columns * p->phase_height * p->phase_width;
     p->image = p->plain ? s->x_channels * p->channel : s->in_channels * p->channel;
     if (!s->batch || !size || !s->out_channels) return 0;
-    const int64_t at_once = least(s->batch, up(4 * SLIM_TILE, size)); /* small images fill tiles together */
+    const int64_t at_once = least(s->batch, up(256, size)); /* small images fill tiles together */
     /* one image whose phases' rows are little longer than the output's */
-    p->past = at_once * s->out_channels * size * (int64_t)sizeof(float) > SLIM_PAST;
     p->direct = p->products && at_once == 1 && (p->phase_width - s->out_width) * 8 <= s->out_width &&
                 (!p->plain || p->phase_width == s->out_width);
     const int64_t grid = p->direct ? (s->out_height - 1) * p->phase_width + s->out_width : size;
@@ -355,7 +348,7 @@ static int convolve(plan *p, const float *x, const float *residual, float *y) {
         p->chunk = up(p->chunk, 2);
     p->chunks = up(parts, p->chunk);
     p->of_thread = whole((p->streams ? (SLIM_BLOCK + 2 + 32) * SLIM_TILE : (p->rows + 1) * SLIM_PRODUCT_TILE + SLIM_TILE) * 4 +
-                         p->chunk * part * secondaries * SLIM_TILE * 4 + 64);
+                         p->chunk * part * secondaries * most_pixels * 4 + 64);
     const int64_t koff = whole((positions + s->kernel_h * s->kernel_w + p->rows) * (int64_t)sizeof(int64_t)), scratch = threads * p->of_thread;
     const int64_t split = p->plain ? 0 : (at_once * p->image + 2 * SLIM_LANES) * (int64_t)sizeof(float);
     slim_workspace *space = slim_borrow(scratch + koff + split);

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #define SLIM_TILE 64   /* most pixels of a tile, and floats of a row of the panel */
-#define SLIM_PRODUCT_TILE 48 /* the same for products: 8 units by 3 registers of AVX-512 fill 24 of them */
+#define SLIM_PRODUCT_TILE 144 /* the same for products, 3 of AVX-512's registers at a time: longer runs of memory */
 #define SLIM_BLOCK 128 /* rows of a panel that a stream reads, and one more of zeros: 32 KB, in the first cache */
 #define SLIM_LANES 16  /* tiles are cut into pieces of so many pixels, whatever the width of a register */
 #define SLIM_UNITS 8   /* primary filters side by side in a product */
@@ -53,7 +53,6 @@ typedef struct {
     int64_t next, across;             /* floats of the sums between two secondaries, two units */
     const slim_run *run;
     int runs, activation, check;
-    int past; /* write past the caches */
 } slim_store;
 
 /* Max pooling of `planes` pictures, one behind the other. */

@@ -131,15 +131,17 @@ INLINE void product(const slim_product *b, const int unit, const int z, const in
     }
 }
 
-/* One block for SLIM_UNITS units. */
+/* One block for SLIM_UNITS units; the pixels in even parts of at most three registers. */
 void NAME(slim_product, SLIM_ISA)(const slim_product *b) {
-    for (int unit = 0; unit < SLIM_UNITS; unit += WIDE) {
-        int at = 0;
-        for (; at + 3 * LANES <= b->pixels; at += 3 * LANES) product(b, unit, 3, at);
-        const int left = (b->pixels - at) / LANES;
-        if (left == 2) product(b, unit, 2, at);
-        else if (left == 1) product(b, unit, 1, at);
-    }
+    for (int unit = 0; unit < SLIM_UNITS; unit += WIDE)
+        for (int at = 0, left = b->pixels / LANES; left;) {
+            const int parts = (left + 2) / 3, z = (left + parts - 1) / parts;
+            if (z == 3) product(b, unit, 3, at);
+            else if (z == 2) product(b, unit, 2, at);
+            else product(b, unit, 1, at);
+            at += z * LANES;
+            left -= z;
+        }
 }
 
 /* --- input and output --------------------------------------------------------------------------------------------- */
@@ -205,9 +207,6 @@ INLINE void put(float *to, vector v, int64_t n) {
 
 INLINE int store(const slim_store *o, const float *sum, const int added, const int activation, const int check) {
     mask bad = {0};
-#if SLIM_WIDTH == 16
-    const int past = o->past;
-#endif
     for (int64_t j = 0, secondary = 0; j < o->count; j++) {
         const float scale = o->scale ? o->scale[j] : 1, bias = o->bias ? o->bias[j] : 0;
         for (int r = 0; r < o->runs; r++) {
@@ -218,14 +217,7 @@ INLINE int store(const slim_store *o, const float *sum, const int added, const i
             for (; left >= LANES; left -= LANES, s += LANES, y += LANES, more += LANES) {
                 const vector v = *(const loose *)s;
                 if (check) bad |= (mask)(v - v); /* 0, or NaN where v is not finite */
-                const vector out = finish(v, added ? *(const loose *)more : v, added, scale, bias, activation);
-#if SLIM_WIDTH == 16
-                if (past && !((uintptr_t)y & 63)) {
-                    _mm512_stream_ps(y, (__m512)out);
-                    continue;
-                }
-#endif
-                *(loose *)y = out;
+                *(loose *)y = finish(v, added ? *(const loose *)more : v, added, scale, bias, activation);
             }
             if (!left) continue;
             const vector v = take(s, left);
