@@ -31,7 +31,7 @@ typedef struct {
 typedef struct {
     slim_run in[RUNS], out[RUNS];
     int ins, outs;
-    int64_t begin, padded; /* first pixel; pixels, padded to whole lanes */
+    int64_t begin, padded, thin; /* first pixel; pixels in whole lanes; those beyond them, or zeros make the lanes whole */
 } tile;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -91,16 +91,23 @@ static void offsets_of_positions(const plan *p, const int64_t *order, int64_t co
             for (int64_t tap = 0; tap < taps; tap++) koff[i++] = channel + of_tap[tap];
 }
 
+/* Lanes of so many pixels; a few beyond whole lanes get none in a product. */
+static int64_t lanes_of(const plan *p, int64_t pixels) {
+    const int64_t full = pixels / SLIM_LANES, beyond = pixels % SLIM_LANES;
+    return full + (beyond && (p->streams || !full || beyond > SLIM_THIN));
+}
+
 /* The runs of pixels of tile t: in the input they end with a row (unless rows follow each other there), in the output
  * with an image. Read directly, the rows are those of a phase, and what lies beyond an output's row is not stored. */
 static void lay_out(const plan *p, int64_t t, tile *l) {
     const slim_shape *s = p->s;
-    const int64_t size = s->out_height * s->out_width, lanes = up(p->pixels, SLIM_LANES);
+    const int64_t size = s->out_height * s->out_width, lanes = lanes_of(p, p->pixels);
     const int64_t begin = t * lanes / p->tiles * SLIM_LANES;
-    const int64_t end = least((t + 1) * lanes / p->tiles * SLIM_LANES, p->pixels);
+    const int64_t end = t == p->tiles - 1 ? p->pixels : (t + 1) * lanes / p->tiles * SLIM_LANES;
     const int64_t line = p->phase_width == s->out_width ? size : s->out_width;
     l->begin = begin;
-    l->padded = up(end - begin, SLIM_LANES) * SLIM_LANES;
+    l->thin = lanes == up(p->pixels, SLIM_LANES) ? 0 : (end - begin) % SLIM_LANES;
+    l->padded = l->thin ? end - begin - l->thin : up(end - begin, SLIM_LANES) * SLIM_LANES;
     l->ins = l->outs = 0;
     if (p->direct && line != size) {
         for (int64_t q = begin; q < end;) {
@@ -256,7 +263,7 @@ static void exact_product(const slim_product *b) {
             int64_t row = 0;
             for (int segment = 0; segment < b->segments; segment++) {
                 for (int i = 0; i < b->rows[segment]; i++, row++)
-                    for (int q = 0; begun && q < b->pixels; q++)
+                    for (int q = 0; begun && q < b->pixels + b->thin; q++)
                         out[q] += b->values[row * SLIM_UNITS + u] * b->from[b->koff[row] + q];
                 for (int32_t read = b->reads[segment]; read < b->reads[segment + 1]; read++)
                     if (b->outputs[read] >> 1 == j) begun = b->outputs[read] & 1;
@@ -268,9 +275,9 @@ static int product_tile(const plan *p, const tile *l, int64_t group, int64_t fro
     const slim_shape *s = p->s;
     const slim_products *w = p->products;
     const int64_t outputs = s->out_channels / s->groups, groups = up(s->units, SLIM_UNITS), all = w->kept[p->blocks];
-    const int64_t each = SLIM_UNITS * w->secondaries * SLIM_PRODUCT_TILE;
+    const int64_t thin = SLIM_UNITS * w->secondaries * SLIM_THIN, each = SLIM_UNITS * w->secondaries * SLIM_PRODUCT_TILE + thin;
     float *panel = (float *)scratch, *sums = panel + (p->rows + 1) * SLIM_PRODUCT_TILE;
-    slim_product b = {.secondaries = (int)w->secondaries, .pixels = (int)l->padded};
+    slim_product b = {.secondaries = (int)w->secondaries, .pixels = (int)l->padded, .thin = (int)l->thin};
     const float *phases = p->phases + group * (s->in_channels / s->groups) * p->channel;
     const int direct = p->direct && !(p->plain && l->begin + l->padded > p->pixels); /* nothing is read beyond x */
     int bad = 0;
@@ -293,8 +300,13 @@ static int product_tile(const plan *p, const tile *l, int64_t group, int64_t fro
             if (!block) memset(b.sums, 0, each * sizeof(float));
             approach(&f);
             if (last) expect(p, l, group * outputs + first, count);
+            b.thin_sums = b.sums + each - thin;
             if (exact) exact_product(&b);
             else p->isa->product(&b);
+            for (int64_t i = 0; last && !exact && i < thin; i++) {
+                const int64_t unit = i % SLIM_UNITS, q = i / SLIM_UNITS % SLIM_THIN, j = i / SLIM_UNITS / SLIM_THIN;
+                if (q < l->thin) b.sums[(j * SLIM_UNITS + unit) * SLIM_PRODUCT_TILE + l->padded + q] = b.thin_sums[i];
+            }
             if (last) bad |= store(p, l, group * outputs + first, count, b.sums, w->secondaries,
                                    SLIM_UNITS * SLIM_PRODUCT_TILE, SLIM_PRODUCT_TILE, !exact && w->signs);
         }
@@ -321,7 +333,7 @@ static void one_tile(void *context, int64_t item, int me) {
 static int convolve(plan *p, const float *x, const float *residual, float *y) {
     const slim_shape *s = p->s;
     const int64_t span_h = (s->kernel_h - 1) * s->dilation_h, span_w = (s->kernel_w - 1) * s->dilation_w;
-    const int64_t size = s->out_height * s->out_width, most_pixels = p->streams ? SLIM_TILE : SLIM_PRODUCT_TILE;
+    const int64_t size = s->out_height * s->out_width, most_pixels = p->streams ? SLIM_TILE : SLIM_PRODUCT_PIXELS;
     const int64_t part = p->streams ? 2 : SLIM_UNITS, parts = up(s->units, part);
     const int threads = (int)most(1, least(s->threads, SLIM_THREADS));
     p->isa = slim_isa_now();
@@ -342,13 +354,13 @@ static int convolve(plan *p, const float *x, const float *residual, float *y) {
     const int64_t positions = p->products ? p->products->kept[p->blocks]
                                           : s->in_channels / s->groups * s->kernel_h * s->kernel_w;
     const int64_t secondaries = p->products ? p->products->secondaries : 4;
-    p->tiles = up(up(at_once * grid, SLIM_LANES), most_pixels / SLIM_LANES);
+    p->tiles = up(lanes_of(p, at_once * grid), most_pixels / SLIM_LANES);
     p->chunk = least(CHUNK / part, parts);
     while (threads > 1 && p->chunk > 8 / part && p->tiles * s->groups * up(parts, p->chunk) < 3 * threads)
         p->chunk = up(p->chunk, 2);
     p->chunks = up(parts, p->chunk);
     p->of_thread = whole((p->streams ? (SLIM_BLOCK + 2 + 32) * SLIM_TILE : (p->rows + 1) * SLIM_PRODUCT_TILE + SLIM_TILE) * 4 +
-                         p->chunk * part * secondaries * most_pixels * 4 + 64);
+                         p->chunk * part * secondaries * (p->streams ? SLIM_TILE : SLIM_PRODUCT_TILE + SLIM_THIN) * 4 + 64);
     const int64_t koff = whole((positions + s->kernel_h * s->kernel_w + p->rows) * (int64_t)sizeof(int64_t)), scratch = threads * p->of_thread;
     const int64_t split = p->plain ? 0 : (at_once * p->image + 2 * SLIM_LANES) * (int64_t)sizeof(float);
     slim_workspace *space = slim_borrow(scratch + koff + split);
@@ -362,7 +374,7 @@ static int convolve(plan *p, const float *x, const float *residual, float *y) {
     for (int64_t n = 0; n < s->batch; n += at_once) {
         p->images = least(at_once, s->batch - n);
         p->pixels = p->images * grid;
-        p->tiles = up(up(p->pixels, SLIM_LANES), most_pixels / SLIM_LANES);
+        p->tiles = up(lanes_of(p, p->pixels), most_pixels / SLIM_LANES);
         p->x = x + n * s->x_channels * s->height * s->width;
         p->y = y + n * s->y_channels * size;
         p->residual = residual ? residual + n * s->y_channels * size : 0;

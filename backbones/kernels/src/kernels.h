@@ -5,7 +5,9 @@
 #include <stdint.h>
 
 #define SLIM_TILE 64   /* most pixels of a tile, and floats of a row of the panel */
-#define SLIM_PRODUCT_TILE 144 /* the same for products, 3 of AVX-512's registers at a time: longer runs of memory */
+#define SLIM_THIN 4    /* most pixels beyond whole lanes that a product takes one by one */
+#define SLIM_PRODUCT_TILE 160 /* of its sums; 9 lanes and those */
+#define SLIM_PRODUCT_PIXELS 144 /* the same for products, 3 of AVX-512's registers at a time: longer runs of memory */
 #define SLIM_BLOCK 128 /* rows of a panel that a stream reads, and one more of zeros: 32 KB, in the first cache */
 #define SLIM_LANES 16  /* tiles are cut into pieces of so many pixels, whatever the width of a register */
 #define SLIM_UNITS 8   /* primary filters side by side in a product */
@@ -34,10 +36,11 @@ typedef struct {
     const int32_t *rows;   /* (segments,): rows until the sums are read */
     const int32_t *reads;  /* (segments + 1,): of a segment's entries in `outputs` */
     const int32_t *outputs; /* secondary * 2, + 1: subtract */
-    int segments, secondaries, pixels;
+    int segments, secondaries, pixels, thin; /* pixels in whole lanes; those beyond them */
     const float *from; /* row k of the block begins at from + koff[k] */
     const int64_t *koff;
     float *sums; /* (secondaries, SLIM_UNITS, SLIM_PRODUCT_TILE) */
+    float *thin_sums; /* (secondaries, SLIM_THIN, SLIM_UNITS) */
 } slim_product;
 
 /* A run of neighbouring pixels: where it lies in the tile, in the input (or its phases), and in the output. */

@@ -131,6 +131,34 @@ INLINE void product(const slim_product *b, const int unit, const int z, const in
     }
 }
 
+/* The few pixels beyond whole lanes: here the units lie side by side in a register. */
+INLINE void thin(const slim_product *b, const int pixels, const int chains) {
+    typedef float eight __attribute__((vector_size(SLIM_UNITS * 4), aligned(4)));
+    const float *from = b->from + b->pixels;
+    const eight *value = (const eight *)b->values;
+    const int64_t *koff = b->koff;
+    eight sum[4][SLIM_THIN]; /* chains of additions side by side hide their latency */
+    for (int c = 0; c < chains; c++)
+        for (int q = 0; q < pixels; q++) sum[c][q] = (eight){0};
+    for (int segment = 0; segment < b->segments; segment++) {
+        int left = b->rows[segment];
+        for (; left >= chains; left -= chains, value += chains, koff += chains)
+            for (int c = 0; c < chains; c++)
+                for (int q = 0; q < pixels; q++) sum[c][q] += value[c] * from[koff[c] + q];
+        for (; left; left--, value++, koff++)
+            for (int q = 0; q < pixels; q++) sum[0][q] += *value * from[*koff + q];
+        for (int32_t read = b->reads[segment]; read < b->reads[segment + 1]; read++) {
+            const int32_t output = b->outputs[read];
+            eight *to = (eight *)(b->thin_sums + (output >> 1) * SLIM_THIN * SLIM_UNITS);
+            for (int q = 0; q < pixels; q++) {
+                eight all = sum[0][q];
+                for (int c = 1; c < chains; c++) all += sum[c][q];
+                to[q] += output & 1 ? -all : all;
+            }
+        }
+    }
+}
+
 /* One block for SLIM_UNITS units; the pixels in even parts of at most three registers. */
 void NAME(slim_product, SLIM_ISA)(const slim_product *b) {
     for (int unit = 0; unit < SLIM_UNITS; unit += WIDE)
@@ -142,6 +170,10 @@ void NAME(slim_product, SLIM_ISA)(const slim_product *b) {
             at += z * LANES;
             left -= z;
         }
+    if (b->thin == 1) thin(b, 1, 4);
+    else if (b->thin == 2) thin(b, 2, 4);
+    else if (b->thin == 3) thin(b, 3, 2);
+    else if (b->thin == 4) thin(b, 4, 2);
 }
 
 /* --- input and output --------------------------------------------------------------------------------------------- */
