@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import subprocess
 import sys
@@ -12,18 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from backbones.kernels import PackedConv2d, build, library
+from backbones.kernels.chain import Chain
+from backbones.kernels.convolution import ACTIVATIONS
 from backbones.kernels.module import sides
-from backbones.kernels.convolution import ACTIVATIONS, unpack
-from backbones.kernels.packing import BLOCK
-from backbones.ops import LearnableVersatileConv2d
+from backbones.kernels.packing import BLOCK, PRODUCT_BLOCK
+from backbones.kernels.pooling import DeployedMaxPool2d
+from backbones.ops import LearnableVersatileConv2d, SpatialVersatileConv2d
+from backbones.ops.versatile import VersatileConv2d
 
 quiet = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -178,10 +183,10 @@ def test_without_a_library_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> Non
     x, residual = torch.randn(2, 6, 5, 5), torch.randn(2, 9, 5, 5)
     torch.testing.assert_close(packed(x, residual), F.relu(layer(x) + residual))
     other = PackedConv2d(LearnableVersatileConv2d(6, 9, 2, padding="same", groups=3, s=3))
+    assert packed.bias is not None
+    assert other.bias is not None
     packed.bias.copy_(other.bias)
-    if packed.values.shape == other.values.shape:  # same masks or not, loading must be noticed
-        packed.values.copy_(other.values)
-    packed.values.mul_(2)
+    packed.steps.view(-1).view(torch.float32).view(-1, 4)[:, :2].mul_(2)  # weights that change must be noticed
     doubled = packed.filters()
     expected = F.conv2d(F.pad(x, (0, 1, 0, 1)), doubled, packed.bias, groups=3)
     torch.testing.assert_close(packed(x), F.relu(expected))
@@ -213,10 +218,10 @@ def test_tools_can_trace_it(best: None) -> None:
     packed = PackedConv2d(LearnableVersatileConv2d(4, 6, 3, stride=2, padding=1)).eval()
     x = torch.randn(2, 4, 7, 8)
     arguments = (
-        x, *packed.packed(), None, packed.bias, None, 6, [3, 3], [2, 2], packed.padding, [1, 1], 1, "relu",
+        x, list(packed.packed()), None, packed.bias, None, 6, [3, 3], [2, 2], packed.padding, [1, 1], 1, "relu",
     )  # fmt: skip
     checks = ("test_schema", "test_faketensor", "test_aot_dispatch_static")
-    torch.library.opcheck(torch.ops.slimbench.pattern_conv2d.default, arguments, test_utils=checks)
+    torch.library.opcheck(torch.ops.slimbench.packed_conv2d.default, arguments, test_utils=checks)
     compiled = torch.compile(packed, backend="aot_eager", fullgraph=True, dynamic=True)
     for images in (x, x[:, :, :5], x[:1]):
         assert torch.equal(compiled(images), packed(images))
@@ -238,39 +243,128 @@ def test_two_callers_and_a_fork_share_no_pool(best: None, two_threads: None) -> 
 
 
 _DRIVER = """
-import ctypes, sys
+import ctypes, json, pathlib, sys, types
 import numpy as np
-library = ctypes.CDLL(sys.argv[1])
-library.slim_use.restype = ctypes.c_void_p
-case = np.load(sys.argv[2])
-def exact(name):  # memory that ends where the array ends, so that the sanitizer sees the byte beyond
-    array = case[name]
-    buffer = libc.malloc(array.nbytes)
-    ctypes.memmove(buffer, array.ctypes.data, array.nbytes)
-    return buffer
+sanitized, folder, package, *beyond = sys.argv[1:]
+for name in ("backbones", "backbones.kernels"):  # the modules without the package, which imports PyTorch
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [str(pathlib.Path(package).parent if name == "backbones" else package)]
+from backbones.kernels import library
+compiled = library.load(sanitized)
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 libc.malloc.argtypes = [ctypes.c_size_t]
-libc.free.argtypes = [ctypes.c_void_p]
-shape = np.ascontiguousarray(case["shape"])
-weights = (ctypes.c_void_p * 6)(*[exact(f"weights{i}") for i in range(6)])
-x, residual, y = exact("x"), exact("y"), exact("y")
+arrays = dict(np.load(folder + "/arrays.npz"))
+def room(size):  # memory that ends where the array ends, so that the sanitizer sees the byte beyond
+    return libc.malloc(size)
+def exact(name):
+    buffer = room(arrays[name].nbytes)
+    ctypes.memmove(buffer, arrays[name].ctypes.data, arrays[name].nbytes)
+    return buffer
+def restore(kind, fields):
+    structure = kind()
+    for name, of_field in kind._fields_:
+        value = fields[name]
+        if isinstance(value, dict): value = restore(of_field, value)
+        elif isinstance(value, str): value = exact(value)
+        setattr(structure, name, value)
+    return structure
+def results(isa):
+    for call in json.loads(pathlib.Path(folder + "/calls.json").read_text()):
+        x, expected = exact(call["x"]), arrays[call["y"]]
+        y = room(expected.nbytes)
+        if call["function"] == "slim_chain":
+            layers = (library.Layer * len(call["layers"]))(*[restore(library.Layer, each) for each in call["layers"]])
+            failed = compiled.slim_chain(layers, len(layers), x, y, room(4 * call["arena"]))
+        elif call["function"] == "slim_max_pool":
+            shape = restore(library.Pooling, call["shape"])
+            failed = compiled.slim_max_pool(ctypes.addressof(shape), x, y)
+        else:
+            kind = library.StreamWeights if call["function"] == "slim_conv_streams" else library.ProductWeights
+            shape, weights = restore(library.Shape, call["shape"]), restore(kind, call["weights"])
+            more = [call[name] and exact(call[name]) for name in ("scale", "bias", "residual")]
+            run = getattr(compiled, call["function"])
+            failed = run(ctypes.addressof(shape), ctypes.addressof(weights), x, *more, y)
+        assert not failed
+        got = np.ctypeslib.as_array(ctypes.cast(y, ctypes.POINTER(ctypes.c_float)), expected.shape)
+        assert np.allclose(got, expected, 1e-4, 1e-4), (isa, call["function"], abs(got - expected).max())
+        if beyond:
+            ctypes.memmove(y, y + expected.nbytes, 4)  # a read beyond the end: the sanitizer must see it
 for isa in (b"avx512", b"avx2", b"portable"):
-    if library.slim_use(isa):
-        pointers = [ctypes.c_void_p(each) for each in (shape.ctypes.data, ctypes.addressof(weights), x)]
-        assert library.slim_conv(*pointers, None, None, ctypes.c_void_p(residual), ctypes.c_void_p(y)) == 0
-if len(sys.argv) > 3:
-    ctypes.c_float.from_address(y + case["y"].nbytes).value  # a read beyond the end: the sanitizer must see it
-    ctypes.memmove(y, y + case["y"].nbytes, 4)
+    if compiled.slim_use(isa):
+        results(isa)
 print("clean")
 """
 
 
+class _Recorder:
+    """Stands in for the library and notes what it is told, its arrays by name."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.arrays: dict[str, npt.NDArray[Any]] = {}
+        self.known: dict[int, Tensor] = {}
+
+    def record(self, module: nn.Module, *inputs: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Note the one call that ``module(*inputs)`` makes, and what it should return."""
+        tensors = [*inputs, *module.buffers()]
+        self.known = {tensor.data_ptr(): tensor for tensor in tensors}
+        with monkeypatch.context() as patch:
+            patch.setattr(library, "get", lambda: self)
+            module(*inputs)
+            patch.setattr(library, "get", lambda: None)
+            self.calls[-1]["y"] = self.name(module(*inputs))
+
+    def name(self, tensor: Tensor) -> str:
+        self.arrays[f"a{len(self.arrays)}"] = tensor.numpy()
+        return f"a{len(self.arrays) - 1}"
+
+    def at(self, pointer: int | None) -> str | None:
+        return self.name(self.known[pointer]) if pointer else None
+
+    def fields(self, structure: ctypes.Structure) -> dict[str, Any]:
+        told: dict[str, Any] = {}
+        for name, kind in structure._fields_:  # type: ignore[misc]
+            value = getattr(structure, name)
+            if isinstance(value, ctypes.Structure):
+                value = self.fields(value)
+            told[name] = self.at(value) if kind is ctypes.c_void_p else value
+        return told
+
+    def convolution(self, function: str, shape: int, weights: ctypes.Structure, pointers: tuple[int, ...]) -> int:
+        x, scale, bias, residual, _ = map(self.at, (*pointers[:4], None))
+        told = {"shape": self.fields(library.Shape.from_address(shape)), "weights": self.fields(weights)}
+        self.calls.append({"function": function, "x": x, "scale": scale, "bias": bias, "residual": residual, **told})
+        return 0
+
+    def slim_conv_streams(self, shape: int, weights: int, *pointers: int) -> int:
+        return self.convolution("slim_conv_streams", shape, library.StreamWeights.from_address(weights), pointers)
+
+    def slim_conv_products(self, shape: int, weights: int, *pointers: int) -> int:
+        return self.convolution("slim_conv_products", shape, library.ProductWeights.from_address(weights), pointers)
+
+    def slim_max_pool(self, shape: int, x: int, y: int) -> int:
+        told = self.fields(library.Pooling.from_address(shape))
+        self.calls.append({"function": "slim_max_pool", "x": self.at(x), "shape": told})
+        return 0
+
+    def slim_chain(self, layers: Any, count: int, x: int, y: int, arena: int) -> int:
+        ends = [0]
+        for layer in layers:
+            of = layer.pooling if layer.kind == library.POOL else layer.shape
+            planes = of.planes if layer.kind == library.POOL else of.batch * of.out_channels
+            ends.append(layer.y + planes * of.out_height * of.out_width if layer.y != library.OUTPUT else 0)
+        told = [self.fields(layer) for layer in layers]
+        self.calls.append({"function": "slim_chain", "x": self.at(x), "layers": told, "arena": max(ends)})
+        return 0
+
+
 @pytest.mark.slow
-def test_an_address_sanitizer_finds_nothing(tmp_path: Path) -> None:
+def test_an_address_sanitizer_finds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         compiler = build.compiler()
-        sanitized = build.build(tmp_path / "sanitized.so", ["-fsanitize=address,undefined", "-g"])
+        flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+        sanitized = build.build(tmp_path / "sanitized.so", flags)
         asked = [*compiler.split(), "-print-file-name=libasan.so"]
         runtime = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     except (build.BuildError, subprocess.CalledProcessError) as error:
@@ -279,29 +373,54 @@ def test_an_address_sanitizer_finds_nothing(tmp_path: Path) -> None:
         pytest.skip("the compiler has no libasan.so")
     preload = {**os.environ, "LD_PRELOAD": str(Path(runtime).resolve()), "ASAN_OPTIONS": "detect_leaks=0"}
 
-    def driven(path: Path, *more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", _DRIVER, str(sanitized), str(path), *more]
+    def driven(*more: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "driver.py").write_text(_DRIVER)  # too long to read in a traceback
+        package = Path(build.__file__).parent
+        command = [sys.executable, str(tmp_path / "driver.py"), str(sanitized), str(tmp_path), str(package), *more]
         return subprocess.run(command, capture_output=True, text=True, env=preload, check=False)
 
-    cases = (
+    recorder = _Recorder()
+    cases: tuple[tuple[nn.Conv2d | VersatileConv2d, tuple[int, int]], ...] = (
         (LearnableVersatileConv2d(5, 7, 3, 2, 1, s=3), (9, 7)),
         (LearnableVersatileConv2d(BLOCK + 1, 9, 1, s=8), (7, 7)),
         (LearnableVersatileConv2d(6, 12, 3, padding=2, dilation=2, groups=2, s=4), (12, 11)),
         (LearnableVersatileConv2d(4, 6, (1, 3), s=2), (5, 30)),
+        (nn.Conv2d(3, 7, 3, 2, 1, bias=False), (9, 7)),  # copied to panels
+        (nn.Conv2d(6, 12, 3, padding=1, groups=2), (13, 41)),  # rows that are little longer than the output's
+        (nn.Conv2d(PRODUCT_BLOCK + 1, 9, 1), (9, 31)),  # the input itself
+        (nn.Conv2d(2, 3, 1), (1, 1)),
+        (SpatialVersatileConv2d(3, 20, 5, 3, 2), (11, 8)),
+        (LearnableVersatileConv2d(PRODUCT_BLOCK + 1, 40, 1, s=5, shared=True), (20, 20)),
+        (nn.Conv2d(1, 9, 3, padding="same", dilation=4), (3, 3)),  # all rows of some positions are padding
     )
-    for i, (layer, (height, width)) in enumerate(cases):
-        x = torch.randn(2, layer.in_channels, height, width)
-        y = convolve(x.double(), dense(layer), layer).float()
-        masks = layer.masks().view(-1, layer.num_secondary, *layer.weight.shape[1:])
-        packed = pack(layer.weight, masks, layer.out_channels, layer.groups)
-        top, left = sides(layer.padding, layer.kernel_size, layer.dilation)[:2]
-        shape = (
-            *x.shape, *y.shape[1:], *layer.kernel_size, *layer.stride, top, left, *layer.dilation, layer.groups,
-            len(packed.outputs), 1, 2,
-        )  # fmt: skip
-        arrays = {f"weights{j}": tensor.numpy() for j, tensor in enumerate(packed)}
-        np.savez(tmp_path / f"{i}.npz", shape=np.array(shape), x=x.numpy(), y=y.numpy(), **arrays)
-        done = driven(tmp_path / f"{i}.npz")
-        assert done.stdout == "clean\n", done.stderr[-3000:]
-    broken = driven(tmp_path / "0.npz", "beyond")
+    for i, (layer, size) in enumerate(cases):
+        torch.set_num_threads(1 + i % 2)
+        packed = PackedConv2d(layer)
+        packed.activation = ACTIVATIONS[i % 3]
+        packed.scale = None if i % 4 else torch.rand(layer.out_channels) + 0.5
+        x = torch.randn(2 - i % 2, layer.in_channels, *size)
+        inputs = (x, torch.randn(packed(x).shape)) if i % 3 else (x,)
+        recorder.record(packed, *inputs, monkeypatch=monkeypatch)
+    for options, size in (((3, 2, 1), (9, 8)), ((2,), (7, 5)), ((3, 1, 1), (4, 1)), ((5, 4, 2), (17, 19))):
+        pool = DeployedMaxPool2d(nn.MaxPool2d(*options))
+        recorder.record(pool, torch.randn(2, 3, *size), monkeypatch=monkeypatch)
+    first, second = nn.Conv2d(3, 8, 3, 2, 1), LearnableVersatileConv2d(8, 8, 3, padding=1, s=2)
+    last = LearnableVersatileConv2d(8, 16, 1, s=2, shared=True)
+    packed_layers = [PackedConv2d(layer) for layer in (first, second, last)]
+    pool = DeployedMaxPool2d(nn.MaxPool2d(3, 1, 1))
+    chain = Chain([(packed_layers[0], 0, -1), (pool, 1, -1), (packed_layers[1], 2, 1), (packed_layers[2], 3, -1)])
+    recorder.record(chain, torch.randn(2, 3, 13, 9), monkeypatch=monkeypatch)
+    assert {call["function"] for call in recorder.calls} == {
+        "slim_conv_streams", "slim_conv_products", "slim_max_pool", "slim_chain",
+    }  # fmt: skip
+    np.savez(tmp_path / "arrays.npz", **recorder.arrays)  # type: ignore[arg-type]
+    (tmp_path / "calls.json").write_text(json.dumps(recorder.calls))
+    done = driven()
+    assert done.stdout == "clean\n", done.stderr[-3000:]
+    broken = driven("beyond")
     assert "heap-buffer-overflow" in broken.stderr, "the sanitizer does not see a read beyond the end"
+
+
+def without_a_mask(layer: LearnableVersatileConv2d) -> LearnableVersatileConv2d:
+    layer.agent.data.zero_()
+    return layer
