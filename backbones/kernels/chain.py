@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from backbones.kernels import library
 from backbones.kernels.convolution import ACTIVATIONS, activate, named, out_size, weights_of
 from backbones.kernels.module import PackedConv2d
-from backbones.kernels.packing import Streams
+from backbones.kernels.packing import Depthwise, Products, Streams
 from backbones.kernels.pooling import DeployedMaxPool2d
 
 torch.library.define("slimbench::chain", "(Tensor x, Tensor[] tensors, int[] layers) -> Tensor")
@@ -91,11 +91,14 @@ class _Plan:
                 continue
             packed = named(tensors[at : at + step.tensors])
             at += step.tensors
-            structure, number = weights_of(packed)
-            if isinstance(structure, library.StreamWeights):
-                layer.streams, units = structure, number
+            units = 1
+            if isinstance(packed, Depthwise):
+                layer.depthwise = packed.weights.data_ptr()
+            elif isinstance(packed, Streams):
+                layer.streams, units = weights_of(packed)
             else:
-                layer.products, units = structure, -(-(out_channels // step.groups) // number)
+                layer.products, secondaries = weights_of(packed)
+                units = -(-(out_channels // step.groups) // secondaries)
             layer.scale = pointers[at] if step.scale else None
             at += step.scale
             layer.bias = pointers[at] if step.bias else None
@@ -216,7 +219,7 @@ def _numbers(layer: PackedConv2d | DeployedMaxPool2d, value: int, residual: int)
         return Step(library.POOL, value, residual, 0, 0, 0, 0, *sizes, 1, 0)
     filters = layer.packed()
     assert [*filters._fields, "scale", "bias"] == list(layer._buffers)  # noqa: SLF001
-    kind = library.STREAMS if isinstance(filters, Streams) else library.PRODUCTS
+    kind = {Streams: library.STREAMS, Products: library.PRODUCTS, Depthwise: library.DEPTHWISE}[type(filters)]
     return Step(
         kind, value, residual, len(filters), layer.scale is not None, layer.bias is not None, layer.out_channels,
         *layer.kernel_size, *layer.stride, *layer.padding, *layer.dilation, layer.groups,

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from backbones.kernels import library
-from backbones.kernels.packing import Products, Streams, unpack_products, unpack_streams
+from backbones.kernels.packing import Depthwise, Products, Streams, unpack_products, unpack_streams
 
 ACTIVATIONS = ("none", "relu", "relu6")
-Packed = Streams | Products
+Packed = Streams | Products | Depthwise
 
 torch.library.define(
     "slimbench::packed_conv2d",
@@ -45,11 +45,14 @@ def activate(x: Tensor, activation: str) -> Tensor:
 
 def named(packed: Sequence[Tensor]) -> Packed:
     """Return the tensors of an operator's argument under their names."""
-    return Streams(*packed) if len(packed) == len(Streams._fields) else Products(*packed)
+    kind = next(kind for kind in (Streams, Products, Depthwise) if len(kind._fields) == len(packed))
+    return kind(*packed)
 
 
 def unpack(packed: Packed, out_channels: int, rows: int) -> Tensor:
     """Return the secondary filters again: ``(out_channels, rows)``, rows = in_channels / groups * kh * kw."""
+    if isinstance(packed, Depthwise):
+        return packed.weights
     return unpack_streams(packed, rows) if isinstance(packed, Streams) else unpack_products(packed, out_channels, rows)
 
 
@@ -63,7 +66,7 @@ def _check(x: Tensor, size: tuple[int, int]) -> None:
 _secondaries: Any = WeakTensorKeyDictionary()  # the tensor of a Products -> its value
 
 
-def weights_of(packed: Packed) -> tuple[ctypes.Structure, int]:
+def weights_of(packed: Streams | Products) -> tuple[ctypes.Structure, int]:
     """Return the library's struct, and the number of units of a group, or of secondaries of a unit."""
     pointers = [tensor.data_ptr() for tensor in packed]
     if isinstance(packed, Streams):
@@ -91,16 +94,20 @@ def _cpu(
     y = x.new_empty(x.shape[0], out_channels, height, width)
     if residual is not None:
         residual = residual.contiguous()
-    structure, number = weights_of(weights)
-    streams = isinstance(weights, Streams)
-    units = number if streams else -(-(out_channels // groups) // number)
+    units = 1
+    if isinstance(weights, Depthwise):
+        run, address = compiled.slim_conv_depthwise, weights.weights.data_ptr()
+    else:
+        structure, number = weights_of(weights)
+        streams = isinstance(weights, Streams)
+        units = number if streams else -(-(out_channels // groups) // number)
+        run, address = compiled.slim_conv_streams if streams else compiled.slim_conv_products, ctypes.addressof(structure)
     shape = library.Shape(
         *x.shape, out_channels, height, width, *kernel_size, *stride, *padding[:2], *dilation, groups, units,
         x.shape[1], out_channels, ACTIVATIONS.index(activation), torch.get_num_threads(),
     )  # fmt: skip
-    run = compiled.slim_conv_streams if streams else compiled.slim_conv_products
     pointers = (None if t is None else t.data_ptr() for t in (scale, bias, residual))
-    if run(ctypes.addressof(shape), ctypes.addressof(structure), x.data_ptr(), *pointers, y.data_ptr()):
+    if run(ctypes.addressof(shape), address, x.data_ptr(), *pointers, y.data_ptr()):
         raise MemoryError(f"no memory to convolve {tuple(x.shape)}")
     return y
 

@@ -90,7 +90,9 @@ def _dense(conv: VersatileConv2d) -> nn.Conv2d:
 
 def _suits(conv: nn.Conv2d | VersatileConv2d) -> bool:
     """Whether the library is worth its while: a group needs enough filters to share what is read of the input."""
-    return conv.weight.dtype == torch.float32 and conv.weight.shape[0] // conv.groups >= 4
+    depthwise = isinstance(conv, nn.Conv2d) and conv.groups == conv.in_channels == conv.out_channels
+    enough = depthwise or conv.weight.shape[0] // conv.groups >= 4
+    return enough and conv.weight.dtype == torch.float32 and getattr(conv, "padding_mode", "zeros") == "zeros"
 
 
 def _packed(conv: nn.Module) -> nn.Module:
@@ -101,7 +103,7 @@ def _packed(conv: nn.Module) -> nn.Module:
         if (why := obstacle(conv)) is None:
             return DeployedSlimConv2d(conv).eval()
         _log.warning("SlimConv2d(%s) is left as it is: %s", conv.extra_repr(), why)
-    return _dense(conv) if isinstance(conv, VersatileConv2d) else conv
+    return _packed(_dense(conv)) if isinstance(conv, VersatileConv2d) else conv
 
 
 def _packed_in_place(model: nn.Module) -> nn.Module:

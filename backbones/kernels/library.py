@@ -58,6 +58,7 @@ class Layer(ctypes.Structure):
         *((name, ctypes.c_int64) for name in ("kind", "x", "residual", "y")),
         ("scale", ctypes.c_void_p),
         ("bias", ctypes.c_void_p),
+        ("depthwise", ctypes.c_void_p),
         ("shape", Shape),
         ("pooling", Pooling),
         ("streams", StreamWeights),
@@ -65,7 +66,7 @@ class Layer(ctypes.Structure):
     ]
 
 
-STREAMS, PRODUCTS, POOL = range(3)  # kinds of layers
+STREAMS, PRODUCTS, DEPTHWISE, POOL = range(4)  # kinds of layers
 NOWHERE, INPUT, OUTPUT = -1, -2, -3  # places that are not in the arena
 
 
@@ -76,7 +77,7 @@ def load(path: Path) -> ctypes.CDLL:
         getattr(library, name).restype = ctypes.c_char_p
     library.slim_use.argtypes = [ctypes.c_char_p]
     pointer = ctypes.c_void_p
-    for name in ("slim_conv_streams", "slim_conv_products"):
+    for name in ("slim_conv_streams", "slim_conv_products", "slim_conv_depthwise"):
         getattr(library, name).argtypes = [pointer] * 7
     library.slim_chain.argtypes = [pointer, ctypes.c_int64, *[pointer] * 3]
     library.slim_max_pool.argtypes = [pointer] * 3

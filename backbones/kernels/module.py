@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from backbones.kernels.convolution import Packed, activate, named, out_size, unpack
-from backbones.kernels.packing import Products, Streams, pack_products, pack_streams
+from backbones.kernels.packing import Depthwise, pack_products, pack_streams
 from backbones.ops.channel import ChannelVersatileConv2d
 from backbones.ops.learnable import LearnableVersatileConv2d
 from backbones.ops.spatial import SpatialVersatileConv2d
@@ -27,6 +27,8 @@ def sides(padding: str | tuple[int, int], kernel_size: tuple[int, int], dilation
 def packed(layer: nn.Conv2d | VersatileConv2d) -> Packed:
     """Sort the filters of a layer so that each product of a weight and an input is computed once."""
     weight, masks = layer.weight, None
+    if isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels == layer.out_channels > 1:
+        return Depthwise(weight.detach().float().cpu().flatten(1).clone())
     if isinstance(layer, LearnableVersatileConv2d):
         masks = layer.masks().view(-1, layer.num_secondary, *weight.shape[1:])
         if not layer.shared:

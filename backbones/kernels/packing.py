@@ -56,6 +56,12 @@ class Products(NamedTuple):
     secondaries: Tensor  # int64 (): s
 
 
+class Depthwise(NamedTuple):
+    """A filter for each channel, which nothing can share."""
+
+    weights: Tensor  # float32 (channels, kh * kw)
+
+
 def split(s: int) -> list[int]:
     """Split s secondaries into as few parts of at most four as possible, evenly: ``7 -> [4, 3]``."""
     parts = math.ceil(s / 4)

@@ -12,6 +12,8 @@ int slim_chain(const slim_layer *layer, int64_t layers, const float *input, floa
         if (layer->kind == SLIM_POOL) failed = slim_max_pool(&layer->pooling, x, y);
         else if (layer->kind == SLIM_STREAMS)
             failed = slim_conv_streams(&layer->shape, &layer->streams, x, layer->scale, layer->bias, residual, y);
+        else if (layer->kind == SLIM_DEPTHWISE)
+            failed = slim_conv_depthwise(&layer->shape, layer->depthwise, x, layer->scale, layer->bias, residual, y);
         else failed = slim_conv_products(&layer->shape, &layer->products, x, layer->scale, layer->bias, residual, y);
         if (failed) return failed;
     }

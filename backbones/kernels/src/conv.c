@@ -17,7 +17,7 @@ typedef struct {
     const slim_streams *streams;
     const slim_products *products;
     const slim_isa *isa;
-    const float *x, *scale, *bias, *residual, *phases;
+    const float *x, *scale, *bias, *residual, *phases, *weights;
     float *y, *split;
     int64_t *koff, *of_panel;
     char *scratch;
@@ -39,14 +39,23 @@ static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t whole(int64_t bytes) { return up(bytes, 64) * 64; }
 
-/* One channel of one image, split into phases. */
-static void split_channel(void *context, int64_t item, int me) {
-    const plan *p = context;
+/* How large the phases are. */
+static void measure(plan *p) {
     const slim_shape *s = p->s;
-    const int64_t image = item / s->in_channels, channel = item % s->in_channels;
-    const float *from = p->x + (image * s->x_channels + channel) * s->height * s->width;
-    float *to = p->split + image * p->image + channel * p->channel;
-    (void)me;
+    const int64_t span_h = (s->kernel_h - 1) * s->dilation_h, span_w = (s->kernel_w - 1) * s->dilation_w;
+    p->isa = slim_isa_now();
+    p->plain = s->stride_h == 1 && s->stride_w == 1 && !s->pad_top && !s->pad_left &&
+               s->out_height + span_h <= s->height && s->out_width + span_w <= s->width;
+    p->phase_rows = least(s->stride_h, span_h + 1);
+    p->phase_columns = least(s->stride_w, span_w + 1);
+    p->phase_height = p->plain ? s->height : s->out_height + span_h / s->stride_h;
+    p->phase_width = p->plain ? s->width : s->out_width + span_w / s->stride_w;
+    p->channel = p->phase_rows * p->phase_columns * p->phase_height * p->phase_width;
+}
+
+/* One channel of one image, split into phases. */
+static void split(const plan *p, const float *from, float *to) {
+    const slim_shape *s = p->s;
     for (int64_t a = 0; a < p->phase_rows; a++)
         for (int64_t b = 0; b < p->phase_columns; b++) {
             const int64_t shift = s->pad_left - b; /* column c comes from c * stride - shift */
@@ -69,6 +78,15 @@ static void split_channel(void *context, int64_t item, int me) {
                 for (int64_t c = end; c < p->phase_width; c++) to[c] = 0;
             }
         }
+}
+
+static void split_channel(void *context, int64_t item, int me) {
+    const plan *p = context;
+    const slim_shape *s = p->s;
+    const int64_t image = item / s->in_channels, channel = item % s->in_channels;
+    (void)me;
+    split(p, p->x + (image * s->x_channels + channel) * s->height * s->width,
+          p->split + image * p->image + channel * p->channel);
 }
 
 static void offsets_of_positions(const plan *p, const int64_t *order, int64_t count) {
@@ -332,18 +350,10 @@ static void one_tile(void *context, int64_t item, int me) {
 
 static int convolve(plan *p, const float *x, const float *residual, float *y) {
     const slim_shape *s = p->s;
-    const int64_t span_h = (s->kernel_h - 1) * s->dilation_h, span_w = (s->kernel_w - 1) * s->dilation_w;
     const int64_t size = s->out_height * s->out_width, most_pixels = p->streams ? SLIM_TILE : SLIM_PRODUCT_PIXELS;
     const int64_t part = p->streams ? 2 : SLIM_UNITS, parts = up(s->units, part);
     const int threads = (int)most(1, least(s->threads, SLIM_THREADS));
-    p->isa = slim_isa_now();
-    p->plain = s->stride_h == 1 && s->stride_w == 1 && !s->pad_top && !s->pad_left &&
-               s->out_height + span_h <= s->height && s->out_width + span_w <= s->width;
-    p->phase_rows = least(s->stride_h, span_h + 1);
-    p->phase_columns = least(s->stride_w, span_w + 1);
-    p->phase_height = p->plain ? s->height : s->out_height + span_h / s->stride_h;
-    p->phase_width = p->plain ? s->width : s->out_width + span_w / s->stride_w;
-    p->channel = p->phase_rows * p->phase_columns * p->phase_height * p->phase_width;
+    measure(p);
     p->image = p->plain ? s->x_channels * p->channel : s->in_channels * p->channel;
     if (!s->batch || !size || !s->out_channels) return 0;
     const int64_t at_once = least(s->batch, up(256, size)); /* small images fill tiles together */
@@ -400,4 +410,50 @@ int slim_conv_products(const slim_shape *s, const slim_products *w, const float 
     plan p = {.s = s, .products = w, .scale = scale, .bias = bias, .blocks = w->blocks};
     for (int64_t block = 0; block < w->blocks; block++) p.rows = most(p.rows, w->kept[block + 1] - w->kept[block]);
     return convolve(&p, x, residual, y);
+}
+
+/* --- depthwise ---------------------------------------------------------------------------------------------------- */
+
+static void depthwise_channel(void *context, int64_t item, int me) {
+    const plan *p = context;
+    const slim_shape *s = p->s;
+    const int64_t channel = item % s->in_channels, size = s->out_height * s->out_width;
+    const float *from = p->x + item * s->height * s->width;
+    if (!p->plain) {
+        float *to = (float *)(p->scratch + me * p->of_thread);
+        split(p, from, to);
+        from = to;
+    }
+    const slim_depthwise d = {
+        .from = from,
+        .weights = p->weights + channel * p->rows,
+        .residual = p->residual ? p->residual + item * size : 0,
+        .y = p->y + item * size,
+        .koff = p->koff,
+        .taps = p->rows,
+        .height = s->out_height,
+        .width = s->out_width,
+        .line = p->phase_width,
+        .scale = p->scale ? p->scale[channel] : 1,
+        .bias = p->bias ? p->bias[channel] : 0,
+        .activation = (int)s->activation,
+    };
+    p->isa->depthwise(&d);
+}
+
+int slim_conv_depthwise(const slim_shape *s, const float *weights, const float *x, const float *scale,
+                        const float *bias, const float *residual, float *y) {
+    plan p = {.s = s, .weights = weights, .x = x, .scale = scale, .bias = bias, .residual = residual, .y = y};
+    const int threads = (int)most(1, least(s->threads, SLIM_THREADS));
+    measure(&p);
+    p.rows = s->kernel_h * s->kernel_w;
+    p.of_thread = whole((p.channel + SLIM_LANES) * (int64_t)sizeof(float));
+    slim_workspace *space = slim_borrow(threads * p.of_thread + 2 * p.rows * (int64_t)sizeof(int64_t));
+    if (!space) return 1;
+    p.scratch = space->memory;
+    p.koff = (int64_t *)(p.scratch + threads * p.of_thread);
+    offsets_of_positions(&p, 0, p.rows);
+    slim_parallel(threads, s->batch * s->in_channels, depthwise_channel, &p);
+    slim_give_back(space);
+    return 0;
 }

@@ -8,8 +8,10 @@
     void slim_product_##isa(const slim_product *);                                                             \
     void slim_fill_##isa(float *, int64_t, const float *, const int64_t *, int64_t, const slim_run *, int);     \
     int slim_store_##isa(const slim_store *, const float *);                                                   \
+    void slim_depthwise_##isa(const slim_depthwise *);                                                         \
     void slim_pool_##isa(const slim_pooling *, const float *, float *, float *);                               \
-    static const slim_isa isa = {#isa, slim_stream_##isa, slim_product_##isa, slim_fill_##isa, slim_store_##isa, slim_pool_##isa};
+    static const slim_isa isa = {#isa,           slim_stream_##isa,    slim_product_##isa, slim_fill_##isa,      \
+                                 slim_store_##isa, slim_depthwise_##isa, slim_pool_##isa};
 
 DECLARE(portable)
 #ifdef SLIM_X86

@@ -58,6 +58,16 @@ typedef struct {
     int runs, activation, check;
 } slim_store;
 
+/* One channel with a filter of its own. */
+typedef struct {
+    const float *from, *weights, *residual;
+    float *y;
+    const int64_t *koff; /* of each tap */
+    int64_t taps, height, width, line; /* of the output; floats from one row of `from` to the next */
+    float scale, bias;
+    int activation;
+} slim_depthwise;
+
 /* Max pooling of `planes` pictures, one behind the other. */
 typedef struct {
     int64_t planes, height, width, out_height, out_width, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, threads;
@@ -70,6 +80,7 @@ typedef struct {
     void (*fill)(float *panel, int64_t stride, const float *from, const int64_t *koff, int64_t rows,
                  const slim_run *, int runs);
     int (*store)(const slim_store *, const float *sums);
+    void (*depthwise)(const slim_depthwise *);
     void (*pool)(const slim_pooling *, const float *x, float *y, float *line);
 } slim_isa;
 
@@ -124,12 +135,15 @@ SLIM_API int slim_conv_streams(const slim_shape *, const slim_streams *, const f
                                const float *bias, const float *residual, float *y);
 SLIM_API int slim_conv_products(const slim_shape *, const slim_products *, const float *x, const float *scale,
                                 const float *bias, const float *residual, float *y);
+/* The same with one filter (kernel_h, kernel_w) a channel: groups = in_channels = out_channels. */
+SLIM_API int slim_conv_depthwise(const slim_shape *, const float *weights, const float *x, const float *scale,
+                                 const float *bias, const float *residual, float *y);
 /* One layer of a chain. `x`, `residual` and `y` are places: floats into the arena, or one of those below. */
-enum { SLIM_STREAMS, SLIM_PRODUCTS, SLIM_POOL };
+enum { SLIM_STREAMS, SLIM_PRODUCTS, SLIM_DEPTHWISE, SLIM_POOL };
 enum { SLIM_NOWHERE = -1, SLIM_INPUT = -2, SLIM_OUTPUT = -3 };
 typedef struct {
     int64_t kind, x, residual, y;
-    const float *scale, *bias;
+    const float *scale, *bias, *depthwise;
     slim_shape shape;
     slim_pooling pooling;
     slim_streams streams;

@@ -277,6 +277,42 @@ int NAME(slim_store, SLIM_ISA)(const slim_store *o, const float *sum) {
     CASE(0, SLIM_NONE);
 }
 
+/* --- depthwise ---------------------------------------------------------------------------------------------------- */
+
+INLINE void depthwise_row(const slim_depthwise *d, const float *from, float *y, const float *residual, const int64_t n,
+                          const int z) {
+    vector sum[4];
+    for (int i = 0; i < z; i++) sum[i] = (vector){0};
+    for (int64_t t = 0; t < d->taps; t++) {
+        const vector w = d->weights[t] - (vector){0};
+        const float *x = from + d->koff[t];
+        for (int i = 0; i < z; i++) sum[i] += w * (i == z - 1 && n < LANES ? take(x + i * LANES, n) : *((const loose *)x + i));
+    }
+    for (int i = 0; i < z; i++) {
+        const int64_t here = i == z - 1 ? n : LANES;
+        const vector more = residual ? take(residual + i * LANES, here) : sum[i];
+        vector v = sum[i] * d->scale + d->bias;
+        if (residual) v += more;
+        if (d->activation) v = LARGEST((vector){0}, v);
+        if (d->activation == SLIM_RELU6) v = SMALLEST((vector){0} + 6, v);
+        put(y + i * LANES, v, here);
+    }
+}
+
+void NAME(slim_depthwise, SLIM_ISA)(const slim_depthwise *d) {
+    for (int64_t row = 0; row < d->height; row++) {
+        const float *from = d->from + row * d->line;
+        int64_t at = row * d->width, left = d->width;
+        for (; left > 4 * LANES; left -= 4 * LANES, at += 4 * LANES, from += 4 * LANES)
+            depthwise_row(d, from, d->y + at, d->residual ? d->residual + at : 0, LANES, 4);
+        const float *residual = d->residual ? d->residual + at : 0;
+        if (left > 3 * LANES) depthwise_row(d, from, d->y + at, residual, left - 3 * LANES, 4);
+        else if (left > 2 * LANES) depthwise_row(d, from, d->y + at, residual, left - 2 * LANES, 3);
+        else if (left > LANES) depthwise_row(d, from, d->y + at, residual, left - LANES, 2);
+        else depthwise_row(d, from, d->y + at, residual, left, 1);
+    }
+}
+
 /* --- max pooling -------------------------------------------------------------------------------------------------- */
 
 #define LARGER(a, b) ((a) > (b) || (a) != (a) ? (a) : (b)) /* NaN stays NaN, as in PyTorch */
