@@ -18,7 +18,7 @@ from pathlib import Path
 SOURCES = Path(__file__).parent / "src"
 NAME = "_slim_kernels.so"
 _FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
-_PLAIN = ("chain.c", "conv.c", "isa.c", "memory.c", "pool.c", "threads.c")
+_PLAIN = ("chain.c", "conv.c", "isa.c", "memory.c", "pool.c", "slim.c", "threads.c")
 # tile.c is compiled once for each: name, floats in a register, flags.
 _PORTABLE = ("portable", 4, ())
 _X86 = (
@@ -77,7 +77,7 @@ def build(target: Path, extra: Sequence[str] = ()) -> Path:
         for process, error in zip(running, errors, strict=True):
             if process.returncode:
                 raise BuildError(f"{command[0]} failed: {' | '.join(error.split(chr(10))[:3])}")
-        link = [*compiler().split(), *extra, "-shared", "-o", f"{folder}/{NAME}", *objects, "-pthread"]
+        link = [*compiler().split(), *extra, "-shared", "-o", f"{folder}/{NAME}", *objects, "-pthread", "-lm"]
         done = subprocess.run(link, capture_output=True, text=True, check=False)
         if done.returncode:
             raise BuildError(f"{command[0]} failed to link: {' | '.join(done.stderr.split(chr(10))[:3])}")

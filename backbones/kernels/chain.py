@@ -2,95 +2,75 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones.kernels import library
-from backbones.kernels.convolution import ACTIVATIONS, activate, named, out_size, weights_of
+from backbones.kernels.convolution import ACTIVATIONS, activate, named, weights_of
 from backbones.kernels.module import PackedConv2d
-from backbones.kernels.packing import Depthwise, Products, Streams
-from backbones.kernels.pooling import DeployedMaxPool2d
+from backbones.kernels.packing import Depthwise, Streams
+from backbones.kernels.steps import Link, Shape4, Step, Writer, places_of, shapes_of, steps_of, tensors_of
 
-torch.library.define("slimbench::chain", "(Tensor x, Tensor[] tensors, int[] layers) -> Tensor")
-
-
-class Step(NamedTuple):
-    """One layer of a chain in numbers, as the operator takes it. Value 0 is the chain's input, i + 1 layer i's output."""
-
-    kind: int
-    x: int
-    residual: int  # or -1
-    tensors: int  # of the packed filters; scale and bias follow
-    scale: int
-    bias: int
-    out_channels: int
-    kernel_h: int
-    kernel_w: int
-    stride_h: int
-    stride_w: int
-    top: int
-    left: int
-    bottom: int
-    right: int
-    dilation_h: int
-    dilation_w: int
-    groups: int
-    activation: int
-
-    @property
-    def geometry(self) -> tuple[Sequence[int], Sequence[int], Sequence[int], Sequence[int]]:
-        """Kernel size, stride, padding (top, left, bottom, right) and dilation."""
-        return self[7:9], self[9:11], self[11:15], self[15:17]
-
-
-_SIZE = len(Step._fields)
-
-
-def _steps(layers: Sequence[int]) -> list[Step]:
-    return [Step(*layers[i : i + _SIZE]) for i in range(0, len(layers), _SIZE)]
-
-
-def _shapes(shape: Sequence[int], steps: Sequence[Step]) -> list[tuple[int, int, int, int]]:
-    """Shape of the input and of each layer's output."""
-    found = [cast("tuple[int, int, int, int]", tuple(shape))]
-    for step in steps:
-        n, channels, *size = found[step.x]
-        height, width = out_size(size, *step.geometry)
-        found.append((n, channels if step.kind == library.POOL else step.out_channels, height, width))
-    return found
+torch.library.define("slimbench::chain", "(Tensor x, Tensor[] tensors, int[] steps) -> Tensor")
 
 
 class _Plan:
     """What the library is told of a chain for one shape of input."""
 
     def __init__(self, x: Tensor, steps: Sequence[Step], tensors: Sequence[Tensor]) -> None:
-        shapes = _shapes(x.shape, steps)
-        self.shape = shapes[-1]
-        self.pointers = pointers = tuple([tensor.data_ptr() for tensor in tensors])
-        self.fits = all(
-            shapes[step.residual] == shapes[i + 1] for i, step in enumerate(steps) if step.residual >= 0
-        ) and all(min(shape) > 0 for shape in shapes)
-        places, self.arena = _places(shapes, steps)
+        self.steps, self.tensors = steps, tensors
+        self.shapes = shapes_of(x.shape, steps)
+        self.shape = self.shapes[steps[-1].y]
+        self.pointers = tuple([tensor.data_ptr() for tensor in tensors])
+        self.fits = all(min(shape) > 0 for shape in self.shapes.values()) and all(map(self._fits, steps))
+        self.places, self.arena = places_of(self.shapes, steps)
         self.layers = (library.Layer * len(steps))()
-        threads, at = torch.get_num_threads(), 0
-        for i, (step, layer) in enumerate(zip(steps, self.layers, strict=True)):
-            layer.kind, layer.x, layer.y = step.kind, places[step.x], places[i + 1]
-            layer.residual = library.NOWHERE if step.residual < 0 else places[step.residual]
-            (n, channels, height, width), (_, out_channels, *out) = shapes[step.x], shapes[i + 1]
-            kernel, stride, padding, dilation = step.geometry
-            if step.kind == library.POOL:
-                layer.pooling = library.Pooling(
-                    n * channels, height, width, *out, *kernel, *stride, *padding[:2], threads
-                )
-                continue
-            packed = named(tensors[at : at + step.tensors])
-            at += step.tensors
+        at = 0
+        for step, layer in zip(steps, self.layers, strict=True):
+            self._tell(step, layer, at)
+            at += step.tensors + step.scale + step.bias
+        del self.tensors
+
+    def _fits(self, step: Step) -> bool:
+        """Whether it reads what it expects: a residual that is broadcast, for one, is not for the library."""
+        channels = self.shapes[step.x][1]
+        enough = step.x_first + step.in_channels <= channels if step.x_first else step.in_channels in (0, channels)
+        if step.kind == library.FOLD:
+            return step.in_channels <= channels
+        return enough and (step.residual < 0 or self.shapes[step.residual] == self.shapes[step.y])
+
+    def _place(self, value: int, first: int) -> library.Place:
+        if value < 0:
+            return library.Place(library.NOWHERE, 0)
+        _, _, height, width = self.shapes[value]
+        of, at = self.places[value]
+        return library.Place(of, at + first * height * width)
+
+    def _tell(self, step: Step, layer: library.Layer, at: int) -> None:
+        threads = torch.get_num_threads()
+        n, channels, height, width = self.shapes[step.x]
+        _, out_channels, *out = self.shapes[step.y]
+        kernel, stride, padding, dilation = step.geometry
+        layer.kind = step.kind
+        layer.x, layer.residual = self._place(step.x, step.x_first), self._place(step.residual, 0)
+        layer.y = self._place(step.y, step.y_first)
+        if step.kind == library.POOL:
+            sizes = (*kernel, *stride, *padding[:2])
+            layer.pooling = library.Pooling(n * channels, height, width, *out, *sizes, threads)
+        elif step.kind == library.GATE:
+            hidden = self.tensors[at].shape[0]
+            pointers = self.pointers[at : at + 4]
+            layer.gate = library.Gate(n, channels, height * width, hidden, step.out_channels, threads, *pointers)
+        elif step.kind == library.FOLD:
+            chunk = step.in_channels // step.groups
+            paths = step.out_channels // chunk
+            layer.folding = library.Folding(n, channels, height * width, paths, step.groups, chunk, threads)
+        else:
+            packed = named(self.tensors[at : at + step.tensors])
             units = 1
             if isinstance(packed, Depthwise):
                 layer.depthwise = packed.weights.data_ptr()
@@ -98,130 +78,108 @@ class _Plan:
                 layer.streams, units = weights_of(packed)
             else:
                 layer.products, secondaries = weights_of(packed)
-                units = -(-(out_channels // step.groups) // secondaries)
-            layer.scale = pointers[at] if step.scale else None
-            at += step.scale
-            layer.bias = pointers[at] if step.bias else None
-            at += step.bias
+                units = -(-(step.out_channels // step.groups) // secondaries)
+            at += step.tensors
+            layer.scale = self.pointers[at] if step.scale else None
+            layer.bias = self.pointers[at + step.scale] if step.bias else None
             layer.shape = library.Shape(
-                n, channels, height, width, out_channels, *out, *kernel, *stride, *padding[:2], *dilation, step.groups,
-                units, channels, out_channels, step.activation, threads,
+                n, step.in_channels, height, width, step.out_channels, *out, *kernel, *stride, *padding[:2], *dilation,
+                step.groups, units, channels, out_channels, step.activation, threads,
             )  # fmt: skip
 
 
-def _places(shapes: Sequence[tuple[int, ...]], steps: Sequence[Step]) -> tuple[list[int], int]:
-    """A place for each value, the lowest that no living one has, and the floats that all need."""
-    last = [0] * len(shapes)
-    for i, step in enumerate(steps):
-        last[step.x] = i
-        if step.residual >= 0:
-            last[step.residual] = i
-    places, total = [library.INPUT], 0
-    living: list[tuple[int, int, int]] = []  # begin, end, last reader
-    for i, shape in enumerate(shapes[1:]):
-        if i == len(steps) - 1:
-            places.append(library.OUTPUT)
-            break
-        size = (shape[0] * shape[1] * shape[2] * shape[3] + 15) // 16 * 16
-        living = sorted(value for value in living if value[2] >= i)
-        begin = 0
-        for other, end, _ in living:
-            if begin + size <= other:
-                break
-            begin = max(begin, end)
-        living.append((begin, begin + size, last[i + 1]))
-        places.append(begin)
-        total = max(total, begin + size)
-    return places, total
-
-
-_plans: OrderedDict[tuple[object, ...], tuple[list[Step], _Plan]] = OrderedDict()
+_plans: OrderedDict[tuple[object, ...], _Plan] = OrderedDict()
 
 
 @torch.library.impl("slimbench::chain", "CPU")
-def _cpu(x: Tensor, tensors: list[Tensor], layers: list[int]) -> Tensor:
+def _cpu(x: Tensor, tensors: list[Tensor], numbers: list[int]) -> Tensor:
     compiled = library.get()
     if compiled is None or x.dtype != torch.float32 or x.ndim != 4:
-        return _one_by_one(x, tensors, _steps(layers))
-    key = (tuple(layers), tuple(x.shape), torch.get_num_threads())
-    known = _plans.pop(key, None)
-    if known is None or known[1].pointers != tuple([tensor.data_ptr() for tensor in tensors]):
-        steps = _steps(layers)
-        known = (steps, _Plan(x, steps, tensors))
+        return _one_by_one(x, tensors, steps_of(numbers))
+    key = (tuple(numbers), tuple(x.shape), torch.get_num_threads())
+    plan = _plans.pop(key, None)
+    if plan is None or plan.pointers != tuple([tensor.data_ptr() for tensor in tensors]):
+        plan = _Plan(x, steps_of(numbers), tensors)
         while len(_plans) >= 32:
             _plans.popitem(last=False)
-    _plans[key] = known
-    steps, plan = known
+    _plans[key] = plan
     if not plan.fits:
-        return _one_by_one(x, tensors, steps)
+        return _one_by_one(x, tensors, plan.steps)
     x = x.contiguous()
     y = x.new_empty(plan.shape)
     arena = x.new_empty(plan.arena)
-    if compiled.slim_chain(plan.layers, len(steps), x.data_ptr(), y.data_ptr(), arena.data_ptr()):
+    if compiled.slim_chain(plan.layers, len(plan.layers), x.data_ptr(), y.data_ptr(), arena.data_ptr()):
         raise MemoryError(f"no memory for the layers of {tuple(x.shape)}")
     return y
 
 
 def _one_by_one(x: Tensor, tensors: Sequence[Tensor], steps: Sequence[Step]) -> Tensor:
-    values, at = [x], 0
+    """The same step by step, as the layers themselves would."""
+    values, at = {0: x}, 0
     for step in steps:
-        kernel, stride, padding, dilation = step.geometry
-        if step.kind == library.POOL:
-            values.append(torch.ops.slimbench.max_pool2d(values[step.x], kernel, stride, padding[:2]))
-            continue
-        packed = list(tensors[at : at + step.tensors])
-        at += step.tensors
-        scale = tensors[at] if step.scale else None
-        at += step.scale
-        bias = tensors[at] if step.bias else None
-        at += step.bias
-        residual = values[step.residual] if step.residual >= 0 else None
-        activation = ACTIVATIONS[step.activation]
-        of_conv = (step.out_channels, kernel, stride, padding, dilation, step.groups)
-        y = torch.ops.slimbench.packed_conv2d(values[step.x], packed, scale, bias, None, *of_conv, "none")
-        values.append(activate(y if residual is None else y + residual, activation))
-    return values[-1]
+        mine = list(tensors[at : at + step.tensors + step.scale + step.bias])
+        at += len(mine)
+        y = _step(values, step, mine)
+        if step.y_channels in (0, step.out_channels):
+            values[step.y] = y
+        else:
+            joined = values.get(step.y)
+            if joined is None:
+                joined = values[step.y] = y.new_empty(y.shape[0], step.y_channels, *y.shape[2:])
+            joined[:, step.y_first : step.y_first + step.out_channels] = y
+    return values[steps[-1].y]
+
+
+def _step(values: dict[int, Tensor], step: Step, mine: list[Tensor]) -> Tensor:
+    x = values[step.x]
+    kernel, stride, padding, dilation = step.geometry
+    if step.kind == library.POOL:
+        return torch.ops.slimbench.max_pool2d(x, kernel, stride, padding[:2])  # type: ignore[no-any-return]
+    if step.kind == library.GATE:
+        z = F.relu(F.linear(x.mean((2, 3)), mine[0].flatten(1), mine[1]))
+        return F.linear(z, mine[2].flatten(1), mine[3]).sigmoid()[..., None, None]
+    if step.kind == library.FOLD:
+        w = values[step.residual].unflatten(1, (-1, step.groups, step.in_channels // step.groups))
+        chunks = x[:, : step.in_channels].unflatten(1, (step.groups, -1))
+        return (chunks.unsqueeze(1) * w).sum(2).flatten(1, 2)
+    if step.x_first or step.in_channels != x.shape[1]:
+        x = x[:, step.x_first : step.x_first + step.in_channels]
+    packed, rest = mine[: step.tensors], mine[step.tensors :]
+    scale, bias = rest[0] if step.scale else None, rest[-1] if step.bias else None
+    of_conv = (step.out_channels, kernel, stride, padding, dilation, step.groups)
+    y: Tensor = torch.ops.slimbench.packed_conv2d(x, packed, scale, bias, None, *of_conv, "none")
+    if step.residual >= 0:
+        y = y + values[step.residual]
+    return activate(y, ACTIVATIONS[step.activation])
 
 
 @torch.library.register_fake("slimbench::chain")  # type: ignore[untyped-decorator]
-def _fake(x: Tensor, tensors: list[Tensor], layers: list[int]) -> Tensor:
-    return x.new_empty(_shapes(x.shape, _steps(layers))[-1])
+def _fake(x: Tensor, tensors: list[Tensor], numbers: list[int]) -> Tensor:
+    steps = steps_of(numbers)
+    shape: Shape4 = shapes_of(x.shape, steps)[steps[-1].y]
+    return x.new_empty(shape)
 
 
 class Chain(nn.Module):
-    """Packed convolutions and max poolings in one call: ``(N, C, H, W) -> (N, C', H', W')``.
+    """Layers of this package in one call: ``(N, C, H, W) -> (N, C', H', W')``.
 
     Args:
-        layers: each with the value it reads and the one it adds before its activation, or -1; value 0 is the input of
-            the chain, i + 1 the output of layer i. The last layer's output is the chain's.
+        layers: each with what it reads and what it adds before its activation: 0 is the input of the chain, i + 1 the
+            output of layer i, -1 nothing. The last layer's output is the chain's.
     """
 
-    def __init__(self, layers: Sequence[tuple[PackedConv2d | DeployedMaxPool2d, int, int]]) -> None:
+    def __init__(self, layers: Sequence[tuple[Link, int, int]]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layer for layer, _, _ in layers)
-        self._numbers: list[int] = []
-        for layer, value, residual in layers:
-            self._numbers += _numbers(layer, value, residual)
+        writer, values = Writer(), [0]
+        for layer, x, residual in layers:
+            values.append(writer.add(layer, values[x], -1 if residual < 0 else values[residual]))
+        self._sources = writer.sources
+        self._numbers = [number for step in writer.steps for number in map(int, step)]
 
     def forward(self, x: Tensor) -> Tensor:
         first = self.layers[0]
         if isinstance(first, PackedConv2d) and (x.ndim != 4 or x.shape[1] != first.in_channels):
             raise ValueError(f"input of shape {tuple(x.shape)}: must be (N, {first.in_channels}, H, W)")
-        tensors = [tensor for layer in self.layers for tensor in layer._buffers.values() if tensor is not None]  # noqa: SLF001
-        out: Tensor = torch.ops.slimbench.chain(x, tensors, self._numbers)
+        out: Tensor = torch.ops.slimbench.chain(x, list(tensors_of(self._sources)), self._numbers)
         return out
-
-
-def _numbers(layer: PackedConv2d | DeployedMaxPool2d, value: int, residual: int) -> Step:
-    """A layer as the operator takes it; its buffers, in their order, are the operator's tensors."""
-    if isinstance(layer, DeployedMaxPool2d):
-        sizes = (*layer.kernel_size, *layer.stride, *layer.padding, *layer.padding, 1, 1)
-        return Step(library.POOL, value, residual, 0, 0, 0, 0, *sizes, 1, 0)
-    filters = layer.packed()
-    assert [*filters._fields, "scale", "bias"] == list(layer._buffers)  # noqa: SLF001
-    kind = {Streams: library.STREAMS, Products: library.PRODUCTS, Depthwise: library.DEPTHWISE}[type(filters)]
-    return Step(
-        kind, value, residual, len(filters), layer.scale is not None, layer.bias is not None, layer.out_channels,
-        *layer.kernel_size, *layer.stride, *layer.padding, *layer.dilation, layer.groups,
-        ACTIVATIONS.index(layer.activation),
-    )  # fmt: skip

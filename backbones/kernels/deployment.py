@@ -13,9 +13,10 @@ from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from backbones.kernels.chain import Chain
-from backbones.kernels.module import PackedConv2d
+from backbones.kernels.module import PackedConv2d, suits
 from backbones.kernels.pooling import DeployedMaxPool2d
 from backbones.kernels.slim import DeployedSlimConv2d, obstacle
+from backbones.kernels.steps import is_link
 from backbones.ops.learnable import LearnableVersatileConv2d
 from backbones.ops.slim_conv import SlimConv2d
 from backbones.ops.versatile import VersatileConv2d
@@ -88,16 +89,9 @@ def _dense(conv: VersatileConv2d) -> nn.Conv2d:
     return dense.eval()
 
 
-def _suits(conv: nn.Conv2d | VersatileConv2d) -> bool:
-    """Whether the library is worth its while: a group needs enough filters to share what is read of the input."""
-    depthwise = isinstance(conv, nn.Conv2d) and conv.groups == conv.in_channels == conv.out_channels
-    enough = depthwise or conv.weight.shape[0] // conv.groups >= 4
-    return enough and conv.weight.dtype == torch.float32 and getattr(conv, "padding_mode", "zeros") == "zeros"
-
-
 def _packed(conv: nn.Module) -> nn.Module:
     """What takes a convolution's place; the module itself where nothing does."""
-    if isinstance(conv, nn.Conv2d | VersatileConv2d) and _suits(conv):
+    if isinstance(conv, nn.Conv2d | VersatileConv2d) and suits(conv):
         return PackedConv2d(conv)
     if isinstance(conv, SlimConv2d):
         if (why := obstacle(conv)) is None:
@@ -187,7 +181,7 @@ def _chain(traced: fx.GraphModule) -> None:
 
 
 def _is_link(traced: fx.GraphModule, node: fx.Node) -> bool:
-    return isinstance(_module(traced, node), PackedConv2d | DeployedMaxPool2d) and len(node.args) == 1
+    return is_link(_module(traced, node)) and len(node.args) == 1
 
 
 def _residual(user: fx.Node, node: fx.Node) -> fx.Node | None:

@@ -51,23 +51,47 @@ class Pooling(ctypes.Structure):
     ]  # fmt: skip
 
 
+class Gate(ctypes.Structure):
+    """``slim_gate`` of kernels.h."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("batch", "channels", "size", "hidden", "outputs", "threads")),
+        *((name, ctypes.c_void_p) for name in ("squeeze", "squeeze_bias", "excite", "excite_bias")),
+    ]
+
+
+class Folding(ctypes.Structure):
+    """``slim_folding`` of kernels.h."""
+
+    _fields_ = [
+        (name, ctypes.c_int64) for name in ("batch", "channels", "size", "paths", "chunks", "width", "threads")
+    ]
+
+
+class Place(ctypes.Structure):
+    """``slim_place`` of kernels.h."""
+
+    _fields_ = [("of", ctypes.c_int64), ("at", ctypes.c_int64)]
+
+
 class Layer(ctypes.Structure):
     """``slim_layer`` of kernels.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("kind", "x", "residual", "y")),
-        ("scale", ctypes.c_void_p),
-        ("bias", ctypes.c_void_p),
-        ("depthwise", ctypes.c_void_p),
+        ("kind", ctypes.c_int64),
+        *((name, Place) for name in ("x", "residual", "y")),
+        *((name, ctypes.c_void_p) for name in ("scale", "bias", "depthwise")),
         ("shape", Shape),
         ("pooling", Pooling),
         ("streams", StreamWeights),
         ("products", ProductWeights),
+        ("gate", Gate),
+        ("folding", Folding),
     ]
 
 
-STREAMS, PRODUCTS, DEPTHWISE, POOL = range(4)  # kinds of layers
-NOWHERE, INPUT, OUTPUT = -1, -2, -3  # places that are not in the arena
+STREAMS, PRODUCTS, DEPTHWISE, POOL, GATE, FOLD = range(6)  # kinds of layers
+NOWHERE, ARENA, INPUT, OUTPUT = range(4)  # what a place is in
 
 
 def load(path: Path) -> ctypes.CDLL:

@@ -53,6 +53,13 @@ def _fixed_masks(layer: VersatileConv2d) -> Tensor:
     return ones.unfold()[0] != 0
 
 
+def suits(conv: nn.Conv2d | VersatileConv2d) -> bool:
+    """Whether the library is worth its while: a group needs enough filters to share what is read of the input."""
+    depthwise = isinstance(conv, nn.Conv2d) and conv.groups == conv.in_channels == conv.out_channels
+    enough = depthwise or conv.weight.shape[0] // conv.groups >= 4
+    return enough and conv.weight.dtype == torch.float32 and getattr(conv, "padding_mode", "zeros") == "zeros"
+
+
 class PackedConv2d(nn.Module):
     """What a convolution computes in eval mode, with a batch norm and an activation if asked.
 
@@ -72,7 +79,8 @@ class PackedConv2d(nn.Module):
     def __init__(self, layer: nn.Conv2d | VersatileConv2d) -> None:
         super().__init__()
         filters = packed(layer)
-        self._names = type(filters)._fields
+        self.kind = type(filters)
+        self._names = self.kind._fields
         for name, tensor in filters._asdict().items():
             self.register_buffer(name, tensor)
         self.register_buffer("scale", None)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from backbones.kernels.module import PackedConv2d, suits
 from backbones.ops.slim_conv import SlimConv2d
 
 
@@ -39,9 +40,9 @@ class DeployedSlimConv2d(nn.Module):
         paths = [path for path in (layer.bottom, layer.third) if path is not None]
         self.squeeze = folded(layer.gate[0], layer.gate[1])
         self.excite = _reordered(cast("nn.Conv2d", layer.gate[3]), _orders(layer))
-        self.top = folded(layer.top[0], layer.top[1])
-        self.narrow = nn.ModuleList(folded(path[0], path[1]) for path in paths)
-        self.lower = nn.ModuleList(folded(path[3], path[4]) for path in paths)
+        self.top = _packed(folded(layer.top[0], layer.top[1]))
+        self.narrow = nn.ModuleList(_packed(folded(path[0], path[1]), "relu") for path in paths)
+        self.lower = nn.ModuleList(_packed(folded(path[3], path[4])) for path in paths)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, H, W) -> (N, C / k, H', W')``."""
@@ -50,8 +51,13 @@ class DeployedSlimConv2d(nn.Module):
         outputs = [self._activate(self.top(self._fold(chunks, w[: self.r])))]
         for i, (narrow, lower) in enumerate(zip(self.narrow, self.lower, strict=True), 1):
             folded_map = self._fold(chunks, w[i * self.r : (i + 1) * self.r])
-            outputs.append(self._activate(lower(F.relu_(narrow(folded_map)))))
+            between = narrow(folded_map)
+            outputs.append(self._activate(lower(between if isinstance(narrow, PackedConv2d) else F.relu_(between))))
         return torch.cat(outputs, 1)
+
+    def convolutions(self) -> list[nn.Module]:
+        """The top path's, then the 1x1 and the k x k of each other path."""
+        return [self.top, *(conv for path in zip(self.narrow, self.lower, strict=True) for conv in path)]
 
     def _weights(self, x: Tensor) -> Tensor:
         """Eq. (1) for all paths: ``(N, C, H, W) -> (N, paths * r * (C // r), 1, 1)``; on one pixel a 1x1 is linear."""
@@ -76,6 +82,14 @@ class DeployedSlimConv2d(nn.Module):
             f"{self.in_channels}, {self.out_channels}, r={self.r}, arrangement={self.arrangement!r}, "
             f"activation={self.activation!r}"
         )
+
+
+def _packed(conv: nn.Conv2d, activation: str = "none") -> nn.Module:
+    if not suits(conv):
+        return conv
+    packed = PackedConv2d(conv)
+    packed.activation = activation
+    return packed
 
 
 def obstacle(layer: SlimConv2d) -> str | None:

@@ -9,9 +9,12 @@
     void slim_fill_##isa(float *, int64_t, const float *, const int64_t *, int64_t, const slim_run *, int);     \
     int slim_store_##isa(const slim_store *, const float *);                                                   \
     void slim_depthwise_##isa(const slim_depthwise *);                                                         \
+    float slim_mean_##isa(const float *, int64_t);                                                             \
+    void slim_fold_##isa(const slim_folding *, const float *, const float *, float *);                         \
     void slim_pool_##isa(const slim_pooling *, const float *, float *, float *);                               \
-    static const slim_isa isa = {#isa,           slim_stream_##isa,    slim_product_##isa, slim_fill_##isa,      \
-                                 slim_store_##isa, slim_depthwise_##isa, slim_pool_##isa};
+    static const slim_isa isa = {#isa,             slim_stream_##isa,    slim_product_##isa, slim_fill_##isa,  \
+                                 slim_store_##isa, slim_depthwise_##isa, slim_mean_##isa,    slim_fold_##isa,  \
+                                 slim_pool_##isa};
 
 DECLARE(portable)
 #ifdef SLIM_X86

@@ -73,6 +73,11 @@ typedef struct {
     int64_t planes, height, width, out_height, out_width, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, threads;
 } slim_pooling;
 
+/* Eq. 2 for all paths: (batch, channels, size) and (batch, paths, chunks, width) to (batch, paths, width, size). */
+typedef struct {
+    int64_t batch, channels, size, paths, chunks, width, threads;
+} slim_folding;
+
 typedef struct {
     const char *name;
     void (*stream)(const slim_stream *, int64_t pair, float *sums);
@@ -81,6 +86,8 @@ typedef struct {
                  const slim_run *, int runs);
     int (*store)(const slim_store *, const float *sums);
     void (*depthwise)(const slim_depthwise *);
+    float (*mean)(const float *x, int64_t n);
+    void (*fold)(const slim_folding *, const float *x, const float *weights, float *y); /* one channel of all paths */
     void (*pool)(const slim_pooling *, const float *x, float *y, float *line);
 } slim_isa;
 
@@ -138,16 +145,30 @@ SLIM_API int slim_conv_products(const slim_shape *, const slim_products *, const
 /* The same with one filter (kernel_h, kernel_w) a channel: groups = in_channels = out_channels. */
 SLIM_API int slim_conv_depthwise(const slim_shape *, const float *weights, const float *x, const float *scale,
                                  const float *bias, const float *residual, float *y);
-/* One layer of a chain. `x`, `residual` and `y` are places: floats into the arena, or one of those below. */
-enum { SLIM_STREAMS, SLIM_PRODUCTS, SLIM_DEPTHWISE, SLIM_POOL };
-enum { SLIM_NOWHERE = -1, SLIM_INPUT = -2, SLIM_OUTPUT = -3 };
+/* SlimConv's gate (Eq. 1): the weights of all paths, (batch, outputs), from the means of `channels` pictures. */
 typedef struct {
-    int64_t kind, x, residual, y;
+    int64_t batch, channels, size, hidden, outputs, threads;
+    const float *squeeze, *squeeze_bias, *excite, *excite_bias; /* (hidden, channels), (hidden,), (outputs, hidden), (outputs,) */
+} slim_gate;
+SLIM_API int slim_conv_gate(const slim_gate *, const float *x, float *weights);
+SLIM_API int slim_conv_fold(const slim_folding *, const float *x, const float *weights, float *y);
+
+/* One layer of a chain: what it reads and writes, in floats from where that begins. */
+enum { SLIM_STREAMS, SLIM_PRODUCTS, SLIM_DEPTHWISE, SLIM_POOL, SLIM_GATE, SLIM_FOLD };
+enum { SLIM_NOWHERE, SLIM_ARENA, SLIM_INPUT, SLIM_OUTPUT };
+typedef struct {
+    int64_t of, at;
+} slim_place;
+typedef struct {
+    int64_t kind;
+    slim_place x, residual, y; /* residual: of a fold the gate's weights */
     const float *scale, *bias, *depthwise;
     slim_shape shape;
     slim_pooling pooling;
     slim_streams streams;
     slim_products products;
+    slim_gate gate;
+    slim_folding folding;
 } slim_layer;
 
 /* Layers one after the other. Returns 0, or 1: no memory. */

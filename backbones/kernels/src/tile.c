@@ -206,8 +206,8 @@ void NAME(slim_fill, SLIM_ISA)(float *panel, int64_t stride, const float *from, 
 #define LARGEST(limit, v) (vector) _mm512_max_ps((__m512)(limit), (__m512)(v))
 #define SMALLEST(limit, v) (vector) _mm512_min_ps((__m512)(limit), (__m512)(v))
 #else
-#define LARGEST(limit, v) (vector)((mask)(v) & ~((v) < (limit)) | ((mask)(limit) & ((v) < (limit))))
-#define SMALLEST(limit, v) (vector)((mask)(v) & ~((v) > (limit)) | ((mask)(limit) & ((v) > (limit))))
+#define LARGEST(limit, v) (vector)(((mask)(v) & ~((v) < (limit))) | ((mask)(limit) & ((v) < (limit))))
+#define SMALLEST(limit, v) (vector)(((mask)(v) & ~((v) > (limit))) | ((mask)(limit) & ((v) > (limit))))
 #endif
 
 INLINE vector finish(vector v, vector more, const int added, const float scale, const float bias, const int activation) {
@@ -311,6 +311,54 @@ void NAME(slim_depthwise, SLIM_ISA)(const slim_depthwise *d) {
         else if (left > LANES) depthwise_row(d, from, d->y + at, residual, left - LANES, 2);
         else depthwise_row(d, from, d->y + at, residual, left, 1);
     }
+}
+
+/* --- SlimConv ----------------------------------------------------------------------------------------------------- */
+
+float NAME(slim_mean, SLIM_ISA)(const float *x, int64_t n) {
+    vector sum[4] = {{0}};
+    int64_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        for (int v = 0; v < 4; v++) sum[v] += *((const loose *)(x + i) + v);
+    float all = 0;
+    for (; i < n; i++) all += x[i];
+    sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    for (int l = 0; l < LANES; l++) all += sum[0][l];
+    return all / n;
+}
+
+INLINE void fold_paths(const slim_folding *f, const float *x, const float *weights, float *y, const int paths, const int chunks) {
+    vector w[3][4];
+    for (int p = 0; p < paths; p++)
+        for (int c = 0; c < chunks; c++) w[p][c] = weights[(p * chunks + c) * f->width] - (vector){0};
+    const int64_t chunk = f->width * f->size;
+    int64_t i = 0;
+    for (; i + LANES <= f->size; i += LANES)
+        for (int p = 0; p < paths; p++) {
+            vector sum = w[p][0] * *(const loose *)(x + i);
+            for (int c = 1; c < chunks; c++) sum += w[p][c] * *(const loose *)(x + c * chunk + i);
+            *(loose *)(y + p * chunk + i) = sum;
+        }
+    for (; i < f->size; i++)
+        for (int p = 0; p < paths; p++) {
+            float sum = w[p][0][0] * x[i];
+            for (int c = 1; c < chunks; c++) sum += w[p][c][0] * x[c * chunk + i];
+            y[p * chunk + i] = sum;
+        }
+}
+
+/* One channel of the folded maps of all paths. */
+void NAME(slim_fold, SLIM_ISA)(const slim_folding *f, const float *x, const float *weights, float *y) {
+    if (f->paths == 2 && f->chunks == 2) fold_paths(f, x, weights, y, 2, 2);
+    else if (f->paths == 2 && f->chunks == 4) fold_paths(f, x, weights, y, 2, 4);
+    else
+        for (int64_t p = 0; p < f->paths; p++)
+            for (int64_t i = 0; i < f->size; i++) {
+                float sum = 0;
+                for (int64_t c = 0; c < f->chunks; c++)
+                    sum += weights[(p * f->chunks + c) * f->width] * x[c * f->width * f->size + i];
+                y[p * f->width * f->size + i] = sum;
+            }
 }
 
 /* --- max pooling -------------------------------------------------------------------------------------------------- */
