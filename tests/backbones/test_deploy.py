@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 import backbones
 from backbones.kernels import PackedConv2d, deploy
@@ -16,7 +17,7 @@ from backbones.ops import LearnableVersatileConv2d, SpatialVersatileConv2d
 def trained(model: nn.Module) -> nn.Module:
     """Batch norms as after training: none is the identity."""
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
             nn.init.normal_(module.running_mean, 0, 0.1)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
             if module.affine:
@@ -45,7 +46,7 @@ class Net(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.around = around
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         if self.around == "twice":  # one convolution, two sites: only one is followed by the norm
             return self.relu(self.norm(self.conv(self.conv(x))))
         if self.around == "read":  # what the norm reads is read by another, too
@@ -88,8 +89,9 @@ def test_only_what_is_safe_is_fused(around: str) -> None:
 
 def test_everything_is_fused_where_it_is_safe() -> None:
     deployed = deploy(trained(Net("plain")))
+    assert isinstance(deployed, fx.GraphModule)
     assert [node.op for node in deployed.graph.nodes] == ["placeholder", "call_module", "output"]
-    assert deployed.conv.activation == "relu6"
+    assert deployed.get_submodule("conv").activation == "relu6"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def test_compiling_does_not_break() -> None:
         assert torch.equal(torch.compile(deployed, backend="aot_eager", fullgraph=True)(x), deployed(x))
 
 
-@pytest.mark.parametrize(("out_channels", "kind"), [(6, nn.Conv2d), (24, PackedConv2d)])
+@pytest.mark.parametrize(("out_channels", "kind"), [(3, nn.Conv2d), (24, PackedConv2d)])
 def test_few_filters_are_materialised_and_many_packed(out_channels: int, kind: type[nn.Module]) -> None:
     norm = nn.BatchNorm2d(out_channels)
     model = trained(nn.Sequential(SpatialVersatileConv2d(4, out_channels, 3, padding=1), norm, nn.ReLU()))
@@ -122,7 +124,6 @@ def test_few_filters_are_materialised_and_many_packed(out_channels: int, kind: t
     same(deployed, model, torch.randn(1, 4, 8, 8))
 
 
-@pytest.mark.xfail(reason="PackedConv2d pads with zeros whatever padding_mode says")
 def test_a_padding_mode_is_not_lost() -> None:
     model = trained(nn.Sequential(nn.Conv2d(4, 24, 3, padding=1, padding_mode="reflect"), nn.BatchNorm2d(24)))
     same(deploy(model), model, torch.randn(1, 4, 8, 8))

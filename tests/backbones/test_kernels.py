@@ -186,7 +186,9 @@ def test_without_a_library_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> Non
     assert packed.bias is not None
     assert other.bias is not None
     packed.bias.copy_(other.bias)
-    packed.steps.view(-1).view(torch.float32).view(-1, 4)[:, :2].mul_(2)  # weights that change must be noticed
+    packed.get_buffer("steps").view(-1).view(torch.float32).view(-1, 4)[:, :2].mul_(
+        2
+    )  # weights that change must be noticed
     doubled = packed.filters()
     expected = F.conv2d(F.pad(x, (0, 1, 0, 1)), doubled, packed.bias, groups=3)
     torch.testing.assert_close(packed(x), F.relu(expected))
@@ -280,11 +282,14 @@ def results(isa):
             shape = restore(library.Pooling, call["shape"])
             failed = compiled.slim_max_pool(ctypes.addressof(shape), x, y)
         else:
-            kind = library.StreamWeights if call["function"] == "slim_conv_streams" else library.ProductWeights
-            shape, weights = restore(library.Shape, call["shape"]), restore(kind, call["weights"])
+            shape, weights = restore(library.Shape, call["shape"]), call["weights"]
+            if call["function"] == "slim_conv_depthwise": address = exact(weights)
+            else:
+                kind = library.StreamWeights if call["function"] == "slim_conv_streams" else library.ProductWeights
+                weights = restore(kind, weights)
+                address = ctypes.addressof(weights)
             more = [call[name] and exact(call[name]) for name in ("scale", "bias", "residual")]
-            run = getattr(compiled, call["function"])
-            failed = run(ctypes.addressof(shape), ctypes.addressof(weights), x, *more, y)
+            failed = getattr(compiled, call["function"])(ctypes.addressof(shape), address, x, *more, y)
         assert not failed
         got = np.ctypeslib.as_array(ctypes.cast(y, ctypes.POINTER(ctypes.c_float)), expected.shape)
         assert np.allclose(got, expected, 1e-4, 1e-4), (isa, call["function"], abs(got - expected).max())
@@ -331,17 +336,24 @@ class _Recorder:
             told[name] = self.at(value) if kind is ctypes.c_void_p else value
         return told
 
-    def convolution(self, function: str, shape: int, weights: ctypes.Structure, pointers: tuple[int, ...]) -> int:
-        x, scale, bias, residual, _ = map(self.at, (*pointers[:4], None))
-        told = {"shape": self.fields(library.Shape.from_address(shape)), "weights": self.fields(weights)}
+    def convolution(self, function: str, shape: int, weights: Any, pointers: tuple[int, ...]) -> int:
+        x, scale, bias, residual = map(self.at, pointers[:4])
+        told = {"shape": self.fields(library.Shape.from_address(shape)), "weights": weights}
         self.calls.append({"function": function, "x": x, "scale": scale, "bias": bias, "residual": residual, **told})
         return 0
 
     def slim_conv_streams(self, shape: int, weights: int, *pointers: int) -> int:
-        return self.convolution("slim_conv_streams", shape, library.StreamWeights.from_address(weights), pointers)
+        return self.convolution(
+            "slim_conv_streams", shape, self.fields(library.StreamWeights.from_address(weights)), pointers
+        )
 
     def slim_conv_products(self, shape: int, weights: int, *pointers: int) -> int:
-        return self.convolution("slim_conv_products", shape, library.ProductWeights.from_address(weights), pointers)
+        return self.convolution(
+            "slim_conv_products", shape, self.fields(library.ProductWeights.from_address(weights)), pointers
+        )
+
+    def slim_conv_depthwise(self, shape: int, weights: int, *pointers: int) -> int:
+        return self.convolution("slim_conv_depthwise", shape, self.at(weights), pointers)
 
     def slim_max_pool(self, shape: int, x: int, y: int) -> int:
         told = self.fields(library.Pooling.from_address(shape))
@@ -391,6 +403,9 @@ def test_an_address_sanitizer_finds_nothing(tmp_path: Path, monkeypatch: pytest.
         (nn.Conv2d(2, 3, 1), (1, 1)),
         (SpatialVersatileConv2d(3, 20, 5, 3, 2), (11, 8)),
         (LearnableVersatileConv2d(PRODUCT_BLOCK + 1, 40, 1, s=5, shared=True), (20, 20)),
+        (nn.Conv2d(5, 5, 3, padding=1, groups=5), (9, 17)),
+        (nn.Conv2d(3, 3, 5, 2, 2, groups=3, bias=False), (33, 9)),
+        (nn.Conv2d(2, 2, (3, 2), (1, 3), "valid", 2, 2), (6, 9)),
         (nn.Conv2d(1, 9, 3, padding="same", dilation=4), (3, 3)),  # all rows of some positions are padding
     )
     for i, (layer, size) in enumerate(cases):
@@ -405,13 +420,14 @@ def test_an_address_sanitizer_finds_nothing(tmp_path: Path, monkeypatch: pytest.
         pool = DeployedMaxPool2d(nn.MaxPool2d(*options))
         recorder.record(pool, torch.randn(2, 3, *size), monkeypatch=monkeypatch)
     first, second = nn.Conv2d(3, 8, 3, 2, 1), LearnableVersatileConv2d(8, 8, 3, padding=1, s=2)
-    last = LearnableVersatileConv2d(8, 16, 1, s=2, shared=True)
-    packed_layers = [PackedConv2d(layer) for layer in (first, second, last)]
+    last, after = LearnableVersatileConv2d(8, 16, 1, s=2, shared=True), nn.Conv2d(16, 16, 3, 2, 1, groups=16)
+    packed_layers = [PackedConv2d(layer) for layer in (first, second, last, after)]
     pool = DeployedMaxPool2d(nn.MaxPool2d(3, 1, 1))
-    chain = Chain([(packed_layers[0], 0, -1), (pool, 1, -1), (packed_layers[1], 2, 1), (packed_layers[2], 3, -1)])
+    one, two, three, four = packed_layers
+    chain = Chain([(one, 0, -1), (pool, 1, -1), (two, 2, 1), (three, 3, -1), (four, 4, -1)])
     recorder.record(chain, torch.randn(2, 3, 13, 9), monkeypatch=monkeypatch)
     assert {call["function"] for call in recorder.calls} == {
-        "slim_conv_streams", "slim_conv_products", "slim_max_pool", "slim_chain",
+        "slim_conv_streams", "slim_conv_products", "slim_conv_depthwise", "slim_max_pool", "slim_chain",
     }  # fmt: skip
     np.savez(tmp_path / "arrays.npz", **recorder.arrays)  # type: ignore[arg-type]
     (tmp_path / "calls.json").write_text(json.dumps(recorder.calls))
