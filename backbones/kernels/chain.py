@@ -37,11 +37,9 @@ class _Plan:
 
     def _fits(self, step: Step) -> bool:
         """Whether it reads what it expects: a residual that is broadcast, for one, is not for the library."""
-        channels = self.shapes[step.x][1]
-        enough = step.x_first + step.in_channels <= channels if step.x_first else step.in_channels in (0, channels)
-        if step.kind == library.FOLD:
-            return step.in_channels <= channels
-        return enough and (step.residual < 0 or self.shapes[step.residual] == self.shapes[step.y])
+        enough = step.x_first + step.in_channels <= self.shapes[step.x][1]
+        whole = step.residual < 0 or step.kind == library.FOLD or self.shapes[step.residual] == self.shapes[step.y]
+        return enough and whole
 
     def _place(self, value: int, first: int) -> library.Place:
         if value < 0:

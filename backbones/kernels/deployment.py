@@ -46,6 +46,7 @@ def deploy(model: nn.Module) -> nn.Module:
         _log.warning("%s cannot be traced (%s): nothing is folded or fused", type(model).__name__, error)
         return _packed_in_place(copied)
     traced = fx.GraphModule(copied, graph, type(model).__name__)
+    _without_identities(traced)
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
     sites = Counter(id(traced.get_submodule(target)) for target in calls.elements())
     convs = []
@@ -65,6 +66,14 @@ def deploy(model: nn.Module) -> nn.Module:
     traced.delete_all_unused_submodules()
     traced.recompile()
     return traced.eval()
+
+
+def _without_identities(traced: fx.GraphModule) -> None:
+    """What nn.Identity gives is what it gets; surgery leaves some between a convolution and its activation."""
+    for node in list(traced.graph.nodes):
+        if isinstance(_module(traced, node), nn.Identity) and len(node.args) == 1:
+            node.replace_all_uses_with(node.args[0])
+            traced.graph.erase_node(node)
 
 
 class _Tracer(fx.Tracer):
