@@ -18,7 +18,7 @@ from backbones.ops import SlimConv2d
 def trained(model: nn.Module) -> nn.Module:
     """Batch norms as after training: none is the identity."""
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
             nn.init.normal_(module.running_mean, 0, 0.1)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -29,7 +29,7 @@ def trained(model: nn.Module) -> nn.Module:
 def error(model: nn.Module, x: Tensor, exact: Tensor) -> float:
     """The largest difference, relative to the largest output."""
     with torch.no_grad():
-        return ((model(x) - exact).abs().max() / exact.abs().max()).item()
+        return float((model(x) - exact).abs().max() / exact.abs().max())
 
 
 def same(deployed: nn.Module, model: nn.Module, x: Tensor) -> None:
@@ -103,7 +103,7 @@ class Read(nn.Module):
         self.conv = SlimConv2d(8)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv(x)
+        y: Tensor = self.conv(x)
         return torch.relu(y) - 2 * y
 
 
@@ -114,7 +114,8 @@ def test_an_activation_is_left_where_others_read_what_comes_before_it() -> None:
 
 @pytest.mark.parametrize("norm", [lambda n: nn.GroupNorm(1, n), lambda n: nn.BatchNorm2d(n, track_running_stats=False)])
 def test_a_layer_that_cannot_be_folded_is_left_and_named(norm: Any, caplog: pytest.LogCaptureFixture) -> None:
-    model = trained(nn.Sequential(SlimConv2d(8, norm_layer=norm), nn.ReLU()))
+    layer = SlimConv2d(8, norm_layer=norm)
+    model = trained(nn.Sequential(layer, nn.ReLU()))
     with caplog.at_level(logging.WARNING):
         deployed = deploy(model)
     assert "SlimConv2d(8, 6" in caplog.text
@@ -122,7 +123,7 @@ def test_a_layer_that_cannot_be_folded_is_left_and_named(norm: Any, caplog: pyte
     assert SlimConv2d in kinds(deployed)
     same(deployed, model, torch.randn(2, 8, 6, 5))
     with pytest.raises(ValueError, match="inside"):
-        DeployedSlimConv2d(model[0])
+        DeployedSlimConv2d(layer)
 
 
 def test_it_compiles_and_exports() -> None:

@@ -21,13 +21,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from backbones.kernels import PackedConv2d, build, library
+from backbones.kernels import PackedConv2d, build, deploy, library
 from backbones.kernels.chain import Chain
 from backbones.kernels.convolution import ACTIVATIONS
 from backbones.kernels.module import sides
 from backbones.kernels.packing import BLOCK, PRODUCT_BLOCK
 from backbones.kernels.pooling import DeployedMaxPool2d
-from backbones.ops import LearnableVersatileConv2d, SpatialVersatileConv2d
+from backbones.ops import LearnableVersatileConv2d, SlimConv2d, SpatialVersatileConv2d
 from backbones.ops.versatile import VersatileConv2d
 
 quiet = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -312,16 +312,17 @@ class _Recorder:
 
     def record(self, module: nn.Module, *inputs: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
         """Note the one call that ``module(*inputs)`` makes, and what it should return."""
-        tensors = [*inputs, *module.buffers()]
+        tensors = [*inputs, *module.buffers(), *module.parameters()]
         self.known = {tensor.data_ptr(): tensor for tensor in tensors}
         with monkeypatch.context() as patch:
             patch.setattr(library, "get", lambda: self)
             module(*inputs)
             patch.setattr(library, "get", lambda: None)
-            self.calls[-1]["y"] = self.name(module(*inputs))
+            with torch.no_grad():
+                self.calls[-1]["y"] = self.name(module(*inputs))
 
     def name(self, tensor: Tensor) -> str:
-        self.arrays[f"a{len(self.arrays)}"] = tensor.numpy()
+        self.arrays[f"a{len(self.arrays)}"] = tensor.detach().numpy()
         return f"a{len(self.arrays) - 1}"
 
     def at(self, pointer: int | None) -> str | None:
@@ -361,14 +362,22 @@ class _Recorder:
         return 0
 
     def slim_chain(self, layers: Any, count: int, x: int, y: int, arena: int) -> int:
-        ends = [0]
-        for layer in layers:
-            of = layer.pooling if layer.kind == library.POOL else layer.shape
-            planes = of.planes if layer.kind == library.POOL else of.batch * of.out_channels
-            ends.append(layer.y + planes * of.out_height * of.out_width if layer.y != library.OUTPUT else 0)
+        ends = [layer.y.at + _written(layer) for layer in layers if layer.y.of == library.ARENA]
         told = [self.fields(layer) for layer in layers]
-        self.calls.append({"function": "slim_chain", "x": self.at(x), "layers": told, "arena": max(ends)})
+        self.calls.append({"function": "slim_chain", "x": self.at(x), "layers": told, "arena": max(ends, default=0)})
         return 0
+
+
+def _written(layer: library.Layer) -> int:
+    """Floats from the first to the last that a layer of a chain writes."""
+    if layer.kind == library.GATE:
+        return int(layer.gate.batch * layer.gate.outputs)
+    if layer.kind == library.FOLD:
+        return int(layer.folding.batch * layer.folding.paths * layer.folding.width * layer.folding.size)
+    if layer.kind == library.POOL:
+        return int(layer.pooling.planes * layer.pooling.out_height * layer.pooling.out_width)
+    of = layer.shape
+    return int(((of.batch - 1) * of.y_channels + of.out_channels) * of.out_height * of.out_width)
 
 
 @pytest.mark.slow
@@ -426,6 +435,9 @@ def test_an_address_sanitizer_finds_nothing(tmp_path: Path, monkeypatch: pytest.
     one, two, three, four = packed_layers
     chain = Chain([(one, 0, -1), (pool, 1, -1), (two, 2, 1), (three, 3, -1), (four, 4, -1)])
     recorder.record(chain, torch.randn(2, 3, 13, 9), monkeypatch=monkeypatch)
+    for slim in (SlimConv2d(34), SlimConv2d(34, third_branch=True, stride=2)):
+        network = deploy(nn.Sequential(nn.Conv2d(3, 34, 3), slim, nn.ReLU()))
+        recorder.record(network, torch.randn(2, 3, 9, 8), monkeypatch=monkeypatch)
     assert {call["function"] for call in recorder.calls} == {
         "slim_conv_streams", "slim_conv_products", "slim_conv_depthwise", "slim_max_pool", "slim_chain",
     }  # fmt: skip
