@@ -325,7 +325,7 @@ def test_a_network_that_is_deployed_in_inference_mode_works(
         assert close(deployed(x), net(x))
 
 
-def test_tools_can_trace_it(either: str) -> None:
+def test_tools_can_trace_it(best: None) -> None:
     deployed = deploy(residual_network())
     (chain,) = chains(deployed)
     x = torch.randn(2, 3, 20, 24)

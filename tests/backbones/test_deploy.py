@@ -124,6 +124,18 @@ def test_few_filters_are_materialised_and_many_packed(out_channels: int, kind: t
     same(deployed, model, torch.randn(1, 4, 8, 8))
 
 
+def test_identities_vanish() -> None:
+    layers = (nn.Conv2d(4, 24, 3), nn.Identity(), nn.BatchNorm2d(24), nn.Identity(), nn.ReLU(), nn.Identity())
+    model = trained(nn.Sequential(nn.Identity(), *layers))
+    deployed = deploy(model)
+    assert isinstance(deployed, fx.GraphModule)
+    assert [node.op for node in deployed.graph.nodes] == ["placeholder", "call_module", "output"]
+    same(deployed, model, torch.randn(1, 4, 8, 8))
+    only = deploy(nn.Sequential(nn.Identity()))
+    x = torch.randn(1, 4, 8, 8)
+    assert torch.equal(only(x), x)
+
+
 def test_a_padding_mode_is_not_lost() -> None:
     model = trained(nn.Sequential(nn.Conv2d(4, 24, 3, padding=1, padding_mode="reflect"), nn.BatchNorm2d(24)))
     same(deploy(model), model, torch.randn(1, 4, 8, 8))

@@ -27,9 +27,9 @@ from backbones.ops import (
 from backbones.ops.versatile import VersatileConv2d
 
 Layer = nn.Conv2d | VersatileConv2d
-quiet = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quiet = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NOTHING_KEPT = pytest.mark.xfail(reason="pack_products cannot reshape weights of which no row is kept")
-KINDS = ("dense", "shared", "spatial", "window", "released", "both")
+KINDS = ("depthwise", "dense", "shared", "spatial", "window", "released", "both")
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,9 @@ def layer_of(kind: str, channels: int, outputs: int, kernel: tuple[int, int], s:
     assert isinstance(groups, int)
     inputs, outputs = groups * channels, groups * outputs
     gap, step = {1: (0, 1), 2: (1, 1), 3: (2, 1)}.get(channels, (channels // 4 * 2, channels // 4))
+    if kind == "depthwise":
+        stride, padding, dilation, _, bias = more
+        return nn.Conv2d(inputs, inputs, kernel, stride, padding, dilation, inputs, bias)  # type: ignore[arg-type]
     if kind == "dense":
         return nn.Conv2d(inputs, outputs, kernel, *more)  # type: ignore[arg-type]
     if kind == "shared":
@@ -158,7 +161,7 @@ def test_it_is_the_convolution(
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_on_small_images_in_one_tile(isa: str, kind: str) -> None:
     for outputs, size in ((1, 1), (9, 3), (33, 7)):
-        layer = layer_of(kind, 8, outputs, (3, 3), 5, 1, 1, 1, 1)
+        layer = layer_of(kind, 8, outputs, (3, 3), 5, 1, 1, 1, 1, True)
         check(layer, torch.randn(5, 8, size, size))
 
 
