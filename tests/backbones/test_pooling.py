@@ -138,7 +138,7 @@ def test_tools_can_trace_it(compiled: ctypes.CDLL, monkeypatch: pytest.MonkeyPat
     checks = ("test_schema", "test_faketensor", "test_aot_dispatch_static")
     torch.library.opcheck(torch.ops.slimbench.max_pool2d.default, (x, [3, 3], [2, 2], [1, 1]), test_utils=checks)
     pool = DeployedMaxPool2d(nn.MaxPool2d(3, 2, 1))
-    compiled = torch.compile(pool, backend="aot_eager", fullgraph=True, dynamic=True)
+    traced = torch.compile(pool, backend="aot_eager", fullgraph=True, dynamic=True)
     for images in (x, x[:, :, :5], x[:1]):
-        assert torch.equal(compiled(images), F.max_pool2d(images, 3, 2, 1))
+        assert torch.equal(traced(images), F.max_pool2d(images, 3, 2, 1))
     assert torch.equal(torch.export.export(pool, (x,)).module()(x), pool(x))
