@@ -170,16 +170,18 @@ def graphs(draw: st.DrawFn) -> tuple[list[Link], tuple[int, int, int]]:
 
 
 @quiet
-@given(case=graphs())
+@given(case=graphs(), large=st.sampled_from((0, 400, 1000, 10**6)))
 def test_values_stay_until_they_are_read_for_the_last_time(
-    either: str, case: tuple[list[Link], tuple[int, int, int]]
+    either: str, monkeypatch: pytest.MonkeyPatch, case: tuple[list[Link], tuple[int, int, int]], large: int
 ) -> None:
+    monkeypatch.setattr("backbones.kernels.steps.LARGE", large, raising=False)  # layers that are taken image by image
     links, (n, height, width) = case
     x = torch.randn(n, 5, height, width)
     before = x.clone()
     chain, expected = Chain(links), layer_by_layer(links, x)
-    assert torch.equal(chain(x), expected)
-    assert torch.equal(chain(x), expected)  # with the plan that is known
+    first = chain(x)
+    assert close(first, expected)  # not to the bit: pixels may be summed in other registers
+    assert torch.equal(chain(x), first)  # with the plan that is known
     assert torch.equal(x, before)
 
 
