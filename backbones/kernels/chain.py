@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -10,10 +11,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones.kernels import library
-from backbones.kernels.convolution import ACTIVATIONS, activate, named, weights_of
-from backbones.kernels.module import PackedConv2d
+from backbones.kernels.convolution import ACTIVATIONS, activate, check_weights, named, weights_of
 from backbones.kernels.packing import Depthwise, Streams
-from backbones.kernels.steps import Link, Shape4, Step, Writer, places_of, shapes_of, steps_of, tensors_of
+from backbones.kernels.steps import (
+    Link,
+    Shape4,
+    Step,
+    Writer,
+    after,
+    cut,
+    input_channels,
+    places_of,
+    shapes_of,
+    steps_of,
+    tensors_of,
+)
 
 torch.library.define("slimbench::chain", "(Tensor x, Tensor[] tensors, int[] steps) -> Tensor")
 
@@ -34,6 +46,10 @@ class _Plan:
             self._tell(step, layer, at)
             at += step.tensors + step.scale + step.bias
         del self.tensors
+
+    def run(self, compiled: ctypes.CDLL, x: Tensor, y: Tensor, arena: Tensor) -> None:
+        if compiled.slim_chain(self.layers, len(self.layers), x.data_ptr(), y.data_ptr(), arena.data_ptr()):
+            raise MemoryError(f"no memory for the layers of {tuple(x.shape)}")
 
     def _fits(self, step: Step) -> bool:
         """Whether it reads what it expects: a residual that is broadcast, for one, is not for the library."""
@@ -86,29 +102,70 @@ class _Plan:
             )  # fmt: skip
 
 
-_plans: OrderedDict[tuple[object, ...], _Plan] = OrderedDict()
+class _Batch:
+    """The first steps image by image, the others for the whole batch."""
+
+    def __init__(self, x: Tensor, steps: Sequence[Step], tensors: Sequence[Tensor]) -> None:
+        self.steps = steps
+        shapes = shapes_of(x.shape, steps)
+        at = cut(shapes, steps) if x.shape[0] > 1 else 0
+        used = sum(step.tensors + step.scale + step.bias for step in steps[:at])
+        self.single = _Plan(x[:1], steps[:at], tensors[:used]) if at else None
+        self.rest: _Plan | None = None
+        if at == 0:
+            self.rest = _Plan(x, steps, tensors)
+        elif at < len(steps):
+            between = x.new_empty(shapes[steps[at - 1].y], device="meta")
+            self.rest = _Plan(between, after(steps, at), tensors[used:])
+        self.fits = all(plan.fits for plan in (self.single, self.rest) if plan is not None)
+        self.shape = shapes[steps[-1].y]
+
+    def run(self, compiled: ctypes.CDLL, x: Tensor) -> Tensor:
+        if self.single is not None:
+            y = x.new_empty(x.shape[0], *self.single.shape[1:])
+            arena = x.new_empty(self.single.arena)
+            for image, of_image in zip(x, y, strict=True):
+                self.single.run(compiled, image, of_image, arena)
+            x = y
+        if self.rest is not None:
+            y = x.new_empty(self.rest.shape)
+            self.rest.run(compiled, x, y, x.new_empty(self.rest.arena))
+            x = y
+        return x
+
+
+_plans: OrderedDict[tuple[object, ...], _Batch] = OrderedDict()
 
 
 @torch.library.impl("slimbench::chain", "CPU")
 def _cpu(x: Tensor, tensors: list[Tensor], numbers: list[int]) -> Tensor:
     compiled = library.get()
     if compiled is None or x.dtype != torch.float32 or x.ndim != 4:
-        return _one_by_one(x, tensors, steps_of(numbers))
-    key = (tuple(numbers), tuple(x.shape), torch.get_num_threads())
+        steps = steps_of(numbers)
+        _check(x, steps)
+        return _one_by_one(x, tensors, steps)
+    pointers = tuple([tensor.data_ptr() for tensor in tensors])  # other weights are another plan
+    sizes = tuple([tensor.numel() for tensor in tensors])
+    key = (tuple(numbers), tuple(x.shape), torch.get_num_threads(), pointers, sizes)
     plan = _plans.pop(key, None)
-    if plan is None or plan.pointers != tuple([tensor.data_ptr() for tensor in tensors]):
-        plan = _Plan(x, steps_of(numbers), tensors)
+    if plan is None:
+        steps = steps_of(numbers)
+        _check(x, steps)
+        for tensor in tensors:
+            check_weights(tensor)
+        plan = _Batch(x, steps, tensors)
         while len(_plans) >= 32:
             _plans.popitem(last=False)
     _plans[key] = plan
     if not plan.fits:
         return _one_by_one(x, tensors, plan.steps)
-    x = x.contiguous()
-    y = x.new_empty(plan.shape)
-    arena = x.new_empty(plan.arena)
-    if compiled.slim_chain(plan.layers, len(plan.layers), x.data_ptr(), y.data_ptr(), arena.data_ptr()):
-        raise MemoryError(f"no memory for the layers of {tuple(x.shape)}")
-    return y
+    return plan.run(compiled, x.contiguous())
+
+
+def _check(x: Tensor, steps: Sequence[Step]) -> None:
+    channels = input_channels(steps)
+    if x.ndim != 4 or channels not in (None, x.shape[1]):
+        raise ValueError(f"input of shape {tuple(x.shape)}: must be (N, {channels or 'C'}, H, W)")
 
 
 def _one_by_one(x: Tensor, tensors: Sequence[Tensor], steps: Sequence[Step]) -> Tensor:
@@ -135,11 +192,13 @@ def _step(values: dict[int, Tensor], step: Step, mine: list[Tensor]) -> Tensor:
         return torch.ops.slimbench.max_pool2d(x, kernel, stride, padding[:2])  # type: ignore[no-any-return]
     if step.kind == library.GATE:
         z = F.relu(F.linear(x.mean((2, 3)), mine[0].flatten(1), mine[1]))
-        return F.linear(z, mine[2].flatten(1), mine[3]).sigmoid()[..., None, None]
+        w: Tensor = F.linear(z, mine[2].flatten(1), mine[3]).sigmoid()
+        return w[..., None, None]
     if step.kind == library.FOLD:
-        w = values[step.residual].unflatten(1, (-1, step.groups, step.in_channels // step.groups))
-        chunks = x[:, : step.in_channels].unflatten(1, (step.groups, -1))
-        return (chunks.unsqueeze(1) * w).sum(2).flatten(1, 2)
+        n, _, height, width = x.shape
+        gate = values[step.residual].reshape(n, -1, step.groups, step.in_channels // step.groups, 1, 1)
+        chunks = x[:, : step.in_channels].reshape(n, 1, step.groups, -1, height, width)
+        return (chunks * gate).sum(2).flatten(1, 2)
     if step.x_first or step.in_channels != x.shape[1]:
         x = x[:, step.x_first : step.x_first + step.in_channels]
     packed, rest = mine[: step.tensors], mine[step.tensors :]
@@ -152,7 +211,7 @@ def _step(values: dict[int, Tensor], step: Step, mine: list[Tensor]) -> Tensor:
 
 
 @torch.library.register_fake("slimbench::chain")  # type: ignore[untyped-decorator]
-def _fake(x: Tensor, tensors: list[Tensor], numbers: list[int]) -> Tensor:
+def _fake(x: Tensor, tensors: list[Tensor], numbers: list[int]) -> Tensor:  # noqa: ARG001
     steps = steps_of(numbers)
     shape: Shape4 = shapes_of(x.shape, steps)[steps[-1].y]
     return x.new_empty(shape)
@@ -173,11 +232,11 @@ class Chain(nn.Module):
         for layer, x, residual in layers:
             values.append(writer.add(layer, values[x], -1 if residual < 0 else values[residual]))
         self._sources = writer.sources
+        self._channels = input_channels(writer.steps)
         self._numbers = [number for step in writer.steps for number in map(int, step)]
 
     def forward(self, x: Tensor) -> Tensor:
-        first = self.layers[0]
-        if isinstance(first, PackedConv2d) and (x.ndim != 4 or x.shape[1] != first.in_channels):
-            raise ValueError(f"input of shape {tuple(x.shape)}: must be (N, {first.in_channels}, H, W)")
+        if x.ndim != 4 or self._channels not in (None, x.shape[1]):
+            raise ValueError(f"input of shape {tuple(x.shape)}: must be (N, {self._channels or 'C'}, H, W)")
         out: Tensor = torch.ops.slimbench.chain(x, list(tensors_of(self._sources)), self._numbers)
         return out

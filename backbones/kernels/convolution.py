@@ -63,7 +63,10 @@ def _check(x: Tensor, size: tuple[int, int]) -> None:
         raise ValueError(f"input of shape {tuple(x.shape)}: smaller than the kernel")
 
 
-_secondaries: Any = WeakTensorKeyDictionary()  # the tensor of a Products -> its value
+def check_weights(tensor: Tensor) -> None:
+    """Raise ValueError if a tensor of a packed layer was converted to another floating type."""
+    if tensor.dtype.is_floating_point and tensor.dtype != torch.float32:
+        raise ValueError(f"packed weights of {tensor.dtype}: must stay torch.float32; deploy the network anew")
 
 
 def weights_of(packed: Streams | Products) -> tuple[ctypes.Structure, int]:
@@ -71,9 +74,7 @@ def weights_of(packed: Streams | Products) -> tuple[ctypes.Structure, int]:
     pointers = [tensor.data_ptr() for tensor in packed]
     if isinstance(packed, Streams):
         return library.StreamWeights(*pointers), len(packed.outputs)
-    secondaries = _secondaries.get(packed.secondaries)
-    if secondaries is None:
-        secondaries = _secondaries[packed.secondaries] = int(packed.secondaries)
+    secondaries = len(packed.secondaries)
     signs = int(secondaries > 1)
     return library.ProductWeights(*pointers[:-1], len(packed.kept) - 1, secondaries, signs), secondaries
 
@@ -86,10 +87,15 @@ def _cpu(
 ) -> Tensor:  # fmt: skip
     height, width = out_size(x.shape[2:], kernel_size, stride, padding, dilation)
     _check(x, (height, width))
+    for tensor in (*packed, scale, bias):
+        if tensor is not None:
+            check_weights(tensor)
     weights = named(packed)
     compiled = library.get()
     if compiled is None:
-        return _by_torch(x, weights, scale, bias, residual, out_channels, kernel_size, stride, padding, dilation, groups, activation)
+        return _by_torch(
+            x, weights, scale, bias, residual, out_channels, kernel_size, stride, padding, dilation, groups, activation
+        )
     x = x.contiguous()
     y = x.new_empty(x.shape[0], out_channels, height, width)
     if residual is not None:
@@ -101,7 +107,10 @@ def _cpu(
         structure, number = weights_of(weights)
         streams = isinstance(weights, Streams)
         units = number if streams else -(-(out_channels // groups) // number)
-        run, address = compiled.slim_conv_streams if streams else compiled.slim_conv_products, ctypes.addressof(structure)
+        run, address = (
+            compiled.slim_conv_streams if streams else compiled.slim_conv_products,
+            ctypes.addressof(structure),
+        )
     shape = library.Shape(
         *x.shape, out_channels, height, width, *kernel_size, *stride, *padding[:2], *dilation, groups, units,
         x.shape[1], out_channels, ACTIVATIONS.index(activation), torch.get_num_threads(),
@@ -121,13 +130,15 @@ def _by_torch(
     activation: str,
 ) -> Tensor:  # fmt: skip
     """The same with PyTorch's dense convolution. Zeros do multiply here: NaN in the input reaches every output."""
-    changes = packed[0]._version  # noqa: SLF001  (weights may be loaded later)
-    known, filters = _dense.get(packed[0], (-1, x))
+    followed = not packed[0].is_inference()  # else nobody counts its changes
+    changes = packed[0]._version if followed else -1  # noqa: SLF001  (weights may be loaded later)
+    known, filters = _dense.get(packed[0], (-2, x)) if followed else (-2, x)
     if known != changes:
         channels = x.shape[1] // groups
         flat = unpack(packed, out_channels, channels * kernel_size[0] * kernel_size[1])
         filters = flat.view(-1, channels, kernel_size[0], kernel_size[1])
-        _dense[packed[0]] = (changes, filters)
+        if followed:
+            _dense[packed[0]] = (changes, filters)
     top, left, bottom, right = padding
     if (top, left) != (bottom, right):
         x, top, left = F.pad(x, (left, right, top, bottom)), 0, 0
@@ -142,7 +153,7 @@ def _by_torch(
 
 
 @torch.library.register_fake("slimbench::packed_conv2d")  # type: ignore[untyped-decorator]
-def _fake(x: Tensor, packed: list[Tensor], *arguments: Any) -> Tensor:
+def _fake(x: Tensor, packed: list[Tensor], *arguments: Any) -> Tensor:  # noqa: ARG001
     out_channels, kernel_size, stride, padding, dilation, *_ = arguments[3:]
     height, width = out_size(x.shape[2:], kernel_size, stride, padding, dilation)
     return x.new_empty(x.shape[0], out_channels, height, width)

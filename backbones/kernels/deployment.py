@@ -6,6 +6,7 @@ import copy
 import logging
 import operator
 from collections import Counter
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +17,7 @@ from backbones.kernels.chain import Chain
 from backbones.kernels.module import PackedConv2d, suits
 from backbones.kernels.pooling import DeployedMaxPool2d
 from backbones.kernels.slim import DeployedSlimConv2d, obstacle
-from backbones.kernels.steps import is_link
-from backbones.ops.learnable import LearnableVersatileConv2d
+from backbones.kernels.steps import Link, is_link
 from backbones.ops.slim_conv import SlimConv2d
 from backbones.ops.versatile import VersatileConv2d
 
@@ -178,10 +178,13 @@ def _chain(traced: fx.GraphModule) -> None:
         if len(run) < 2:
             continue
         value = {source: 0, None: -1} | {node: i + 1 for i, node in enumerate(run)}
-        layers = [(_module(traced, n), value[n.args[0]], value[n.kwargs.get("residual")]) for n in run]  # type: ignore[index]
+        layers = [
+            (cast("Link", _module(traced, n)), value[cast("fx.Node", n.args[0])], value[n.kwargs.get("residual")])
+            for n in run
+        ]
         name = f"chain_{number}"
         number += 1
-        traced.add_submodule(name, Chain(layers))  # type: ignore[arg-type]
+        traced.add_submodule(name, Chain(layers))
         with traced.graph.inserting_after(run[-1]):
             new = traced.graph.call_module(name, (source,))
         run[-1].replace_all_uses_with(new)

@@ -63,9 +63,7 @@ class Gate(ctypes.Structure):
 class Folding(ctypes.Structure):
     """``slim_folding`` of kernels.h."""
 
-    _fields_ = [
-        (name, ctypes.c_int64) for name in ("batch", "channels", "size", "paths", "chunks", "width", "threads")
-    ]
+    _fields_ = [(name, ctypes.c_int64) for name in ("batch", "channels", "size", "paths", "chunks", "width", "threads")]
 
 
 class Place(ctypes.Structure):

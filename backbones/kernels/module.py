@@ -70,7 +70,7 @@ class PackedConv2d(nn.Module):
 
     Inference only: the packed weights are buffers, float32 on the CPU. Masked weights contribute nothing, and NaN and
     infinities in the input reach exactly the outputs whose mask includes them (with the library; PyTorch's dense
-    convolution multiplies by the zeros, too).
+    convolution multiplies by the zeros, too, and so do channel windows in the reading of the released code).
     """
 
     scale: Tensor | None

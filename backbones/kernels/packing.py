@@ -46,14 +46,16 @@ class Products(NamedTuple):
     (added) or begin there (subtracted).
     """
 
-    values: Tensor  # float32 (groups, kept rows * units): a block is (units / UNITS, its rows, UNITS); zero-padded units
+    values: (
+        Tensor  # float32 (groups, kept rows * units): a block is (units / UNITS, its rows, UNITS); zero-padded units
+    )
     kept: Tensor  # int64 (blocks + 1,): first kept row of a block
     order: Tensor  # int64 (kept rows,): position (channel, ky, kx) in the group
     segments: Tensor  # int64 (blocks + 1,): a block's first segment
     rows: Tensor  # int32 (segments,)
     reads: Tensor  # int32 (segments + 1,): a segment's first entry in `outputs`
     outputs: Tensor  # int32: secondary * 2, + 1 to subtract
-    secondaries: Tensor  # int64 (): s
+    secondaries: Tensor  # uint8 (s,): as many zeros as a unit has secondaries
 
 
 class Depthwise(NamedTuple):
@@ -206,17 +208,22 @@ def pack_products(weight: Tensor, masks: Tensor, groups: int) -> Products:
             if len(now):
                 here = now[first]
                 there = now[after] if cut < len(cuts) - 2 else np.zeros_like(here)
-                for secondary in np.flatnonzero(here != there).tolist():
-                    outputs.append(2 * secondary + bool(there[secondary]))
+                changes = np.flatnonzero(here != there)
+                outputs += (2 * changes + there[changes]).tolist()
             reads.append(len(outputs))
         segments.append(len(lengths))
     number = flat.shape[1]
     padded = torch.zeros(groups, math.ceil(number / UNITS) * UNITS, len(order))
     padded[:, :number] = flat[:, :, torch.from_numpy(order)]
-    by_eight = padded.view(groups, -1, UNITS, len(order)).transpose(2, 3)
+    by_eight = padded.view(groups, padded.shape[1] // UNITS, UNITS, len(order)).transpose(2, 3)
     values = torch.cat([by_eight[:, :, a:b].flatten(1) for a, b in itertools.pairwise(kept)], 1)
-    integers = (torch.tensor(column, dtype=torch.int32) for column in (lengths, reads, outputs))
-    return Products(values, torch.tensor(kept), torch.from_numpy(order), torch.tensor(segments), *integers, torch.tensor(s))
+    segment_rows, segment_reads, read_outputs = (
+        torch.tensor(column, dtype=torch.int32) for column in (lengths, reads, outputs)
+    )
+    return Products(
+        values, torch.tensor(kept), torch.from_numpy(order), torch.tensor(segments), segment_rows, segment_reads,
+        read_outputs, torch.zeros(s, dtype=torch.uint8),
+    )  # fmt: skip
 
 
 def _route(patterns: npt.NDArray[np.bool_]) -> list[int]:
@@ -226,7 +233,7 @@ def _route(patterns: npt.NDArray[np.bool_]) -> list[int]:
     """
     alive = np.flatnonzero(patterns.any(1))
     if len(alive) < 2:
-        return alive.tolist()
+        return [int(pattern) for pattern in alive]
     distance = (patterns[alive][:, None] != patterns[alive][None]).sum(2)
     size = patterns[alive].sum(1)
     best: tuple[int, list[int]] | None = None
@@ -242,18 +249,21 @@ def _route(patterns: npt.NDArray[np.bool_]) -> list[int]:
         if best is None or reads < best[0]:
             best = (reads, way)
     assert best is not None
-    return alive[best[1]].tolist()
+    return [int(pattern) for pattern in alive[best[1]]]
 
 
 def unpack_products(packed: Products, out_channels: int, rows: int) -> Tensor:
     """Return the secondary filters again: ``(out_channels, rows)``, rows = in_channels / groups * kh * kw."""
     groups, ends, kept = packed.values.shape[0], packed.kept.tolist(), len(packed.order)
-    parts = packed.values.detach().cpu().view(groups, kept, -1).split([b - a for a, b in itertools.pairwise(ends)], 1)
-    by_eight = [part.reshape(groups, -1, part.shape[1], UNITS) for part in parts]
+    number = math.ceil(out_channels // groups / len(packed.secondaries) / UNITS) * UNITS
+    parts = (
+        packed.values.detach().cpu().view(groups, kept, number).split([b - a for a, b in itertools.pairwise(ends)], 1)
+    )
+    by_eight = [part.reshape(groups, number // UNITS, part.shape[1], UNITS) for part in parts]
     values = torch.cat(by_eight, 2).transpose(2, 3).flatten(1, 2)
     segments, lengths = packed.segments.tolist(), packed.rows.tolist()
     reads, outputs = packed.reads.tolist(), packed.outputs.tolist()
-    s = int(packed.secondaries)
+    s = len(packed.secondaries)
     masks = torch.zeros(s, kept, dtype=torch.bool)
     row = 0
     for first, after in itertools.pairwise(segments):

@@ -11,13 +11,15 @@ from torch import Tensor, nn
 
 from backbones.kernels import library
 
-torch.library.define(
-    "slimbench::max_pool2d", "(Tensor x, int[] kernel_size, int[] stride, int[] padding) -> Tensor"
-)
+torch.library.define("slimbench::max_pool2d", "(Tensor x, int[] kernel_size, int[] stride, int[] padding) -> Tensor")
 
 
 def _size(x: Tensor, kernel_size: list[int], stride: list[int], padding: list[int]) -> tuple[int, int]:
     height, width = ((x.shape[2 + i] + 2 * padding[i] - kernel_size[i]) // stride[i] + 1 for i in (0, 1))
+    if height < 1 or width < 1 or min(x.shape[2:]) < 1:
+        raise ValueError(f"input of shape {tuple(x.shape)}: smaller than the pooling window {tuple(kernel_size)}")
+    if any(2 * p > k for p, k in zip(padding, kernel_size, strict=True)):
+        raise ValueError(f"padding={tuple(padding)}: at most half of the pooling window {tuple(kernel_size)}")
     return height, width
 
 

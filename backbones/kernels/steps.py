@@ -1,7 +1,8 @@
-"""What a chain of layers is told to the operator as: numbers, the shapes that follow, the places of what lies between."""
+"""A chain of layers as its operator is told of it: numbers, the shapes that follow, places of what lies between."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 
@@ -76,7 +77,7 @@ def places_of(shapes: Mapping[int, Shape4], steps: Sequence[Step]) -> tuple[dict
     """A place (what it is in, floats) for each value, the lowest that no living one has; the floats that all need."""
     last: dict[int, int] = {}
     for i, step in enumerate(steps):
-        last |= {value: i for value in (step.x, step.residual, step.y)}
+        last |= dict.fromkeys((step.x, step.residual, step.y), i)
     places, total = {0: (library.INPUT, 0), steps[-1].y: (library.OUTPUT, 0)}, 0
     living: list[tuple[int, int, int]] = []  # begin, end, last step that needs it
     for i, step in enumerate(steps):
@@ -94,6 +95,41 @@ def places_of(shapes: Mapping[int, Shape4], steps: Sequence[Step]) -> tuple[dict
         places[step.y] = (library.ARENA, begin)
         total = max(total, begin + size)
     return places, total
+
+
+def input_channels(steps: Sequence[Step]) -> int | None:
+    """The channels that the input must have; None where any number will do."""
+    same = {0}
+    for step in steps:
+        if step.x not in same:
+            continue
+        if step.kind != library.POOL:
+            return step.in_channels
+        same.add(step.y)
+    return None
+
+
+LARGE = 210_000  # floats of a value of one image that is worked on alone, while it is in the second cache
+
+
+def cut(shapes: Mapping[int, Shape4], steps: Sequence[Step]) -> int:
+    """How many of the first steps are taken image by image: until all that follows is small, and one value leads there.
+
+    Later layers have small maps and large weights, which are better read once for the batch.
+    """
+    large = [math.prod(shapes[step.y][1:]) > LARGE for step in steps]
+    first = max((i + 1 for i, is_large in enumerate(large) if is_large), default=0)
+    for at in range(first, len(steps)):
+        crossing = {value for step in steps[at:] for value in (step.x, step.residual)} & {0, *(s.y for s in steps[:at])}
+        if len(crossing) == 1 and (at == 0 or crossing == {steps[at - 1].y}) and steps[at].y not in crossing:
+            return at
+    return len(steps)
+
+
+def after(steps: Sequence[Step], at: int) -> list[Step]:
+    """The steps from ``at`` on as a chain of their own, whose input is what the step before wrote."""
+    value = {-1: -1, steps[at - 1].y: 0} | {step.y: step.y for step in steps[at:]}
+    return [step._replace(x=value[step.x], residual=value[step.residual]) for step in steps[at:]]
 
 
 Link = PackedConv2d | DeployedMaxPool2d | DeployedSlimConv2d
@@ -123,8 +159,8 @@ class Writer:
         """Add the steps of a layer that reads values x and residual (or -1); return the value that it writes."""
         y = self.value()
         if isinstance(layer, DeployedMaxPool2d):
-            sizes = (*layer.kernel_size, *layer.stride, *layer.padding, *layer.padding)
-            self.steps.append(Step(library.POOL, x, 0, 0, -1, y, 0, 0, 0, 0, 0, 0, *sizes))
+            sizes = [*layer.kernel_size, *layer.stride, *layer.padding, *layer.padding]
+            self.steps.append(Step(library.POOL, x, 0, 0, -1, y, *[0] * 6, *sizes))
         elif isinstance(layer, DeployedSlimConv2d):
             self._slim(layer, x, y)
         else:
@@ -136,14 +172,12 @@ class Writer:
         activation: str,
     ) -> None:  # fmt: skip
         self.sources.append(layer)
-        self.steps.append(
-            Step(
-                KINDS[layer.kind], x, x_first, layer.in_channels, residual, y, y_first, y_channels,
-                len(layer.kind._fields), layer.scale is not None, layer.bias is not None, layer.out_channels,
-                *layer.kernel_size, *layer.stride, *layer.padding, *layer.dilation, layer.groups,
-                ACTIVATIONS.index(activation),
-            )  # fmt: skip
-        )
+        filters, sizes = layer.kind._fields, (*layer.kernel_size, *layer.stride, *layer.padding, *layer.dilation)
+        step = Step(
+            KINDS[layer.kind], x, x_first, layer.in_channels, residual, y, y_first, y_channels, len(filters),
+            layer.scale is not None, layer.bias is not None, layer.out_channels, *sizes,
+        )  # fmt: skip
+        self.steps.append(step._replace(groups=layer.groups, activation=ACTIVATIONS.index(activation)))
 
     def _slim(self, layer: DeployedSlimConv2d, x: int, y: int) -> None:
         weights, folded = self.value(), self.value()
@@ -153,7 +187,7 @@ class Writer:
         width = layer.width
         maps = Step(library.FOLD, x, 0, width * layer.r, weights, folded, 0, paths * width, 0, 0, 0, paths * width)
         self.steps.append(maps._replace(groups=layer.r))
-        top, *others = layer.convolutions()
+        top, *others = cast("list[PackedConv2d]", layer.convolutions())
         self._conv(top, folded, 0, -1, y, 0, layer.out_channels, layer.activation)
         first = top.out_channels
         for path in range(1, paths):
@@ -165,7 +199,7 @@ class Writer:
 
 
 def tensors_of(sources: Sequence[nn.Module]) -> Iterator[Tensor]:
-    """The tensors of the modules, as they are now, in order. (Read from their dictionaries: there are hundreds.)"""
+    """The tensors of the modules, as they are now, in order; from their dictionaries, as there are hundreds."""
     for module in sources:
         for tensors in (module._parameters, module._buffers):  # noqa: SLF001
             for tensor in tensors.values():

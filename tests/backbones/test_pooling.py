@@ -18,8 +18,6 @@ from backbones.kernels.pooling import DeployedMaxPool2d
 
 quiet = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
-UNCHECKED = pytest.mark.xfail(reason="slimbench::max_pool2d checks neither the input's size nor the padding")
-
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
@@ -120,7 +118,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("pool", "size"), REFUSED)
-@pytest.mark.parametrize("there", [pytest.param(True, marks=UNCHECKED), False])
+@pytest.mark.parametrize("there", [pytest.param(True), False])
 def test_what_torch_refuses_is_refused(
     compiled: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, there: bool, pool: nn.MaxPool2d, size: tuple[int, int]
 ) -> None:

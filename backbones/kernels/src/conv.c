@@ -174,7 +174,7 @@ static int store(const plan *p, const tile *l, int64_t output, int64_t count, co
 /* What the store will touch: bring it near while the sums are computed. */
 static inline void expect(const plan *p, const tile *l, int64_t output, int64_t count) {
     const int64_t size = p->s->out_height * p->s->out_width;
-    for (int64_t j = 0; j < count; j++, output++) {
+    for (int64_t j = 0; l->outs && j < count; j++, output++) {
         const int64_t at = output * size + l->out[0].from;
         for (int64_t i = 0; i < l->out[0].length; i += 16) {
             __builtin_prefetch(p->y + at + i, 1);
@@ -356,7 +356,7 @@ static int convolve(plan *p, const float *x, const float *residual, float *y) {
     measure(p);
     p->image = p->plain ? s->x_channels * p->channel : s->in_channels * p->channel;
     if (!s->batch || !size || !s->out_channels) return 0;
-    const int64_t at_once = least(s->batch, up(256, size)); /* small images fill tiles together */
+    const int64_t at_once = up(s->batch, up(s->batch, least(s->batch, up(256, size)))); /* small images fill tiles together */
     /* one image whose phases' rows are little longer than the output's */
     p->direct = p->products && at_once == 1 && (p->phase_width - s->out_width) * 8 <= s->out_width &&
                 (!p->plain || p->phase_width == s->out_width);
