@@ -89,7 +89,8 @@ MISSED = [
 
 FAMILIES = (
     "s_versatile_resnet50", "s_c_versatile_resnet50", "shared_l_versatile_resnet50_s4",
-    "separate_l_versatile_resnet50_s4", "separate_l_versatile_resnet50_s32", "resnet50_x0_5",
+    "separate_l_versatile_resnet50_s2", "separate_l_versatile_resnet50_s4", "separate_l_versatile_resnet50_s32",
+    "resnet50_x0_5",
     "c_versatile_mobilenet_v2_8_8", "separate_l_versatile_mobilenet_v2_s4", "mobilenet_v2_x0_75",
     "c_versatile_efficientnet_b0_8_8", "separate_l_versatile_efficientnet_b0_s2",
     "separate_l_versatile_efficientnet_b0_s4", "efficientnet_b0", "mobilenet_v3_large", "mobilenet_v3_large_x0_75",
