@@ -149,25 +149,29 @@ static void lay_out(const plan *p, int64_t t, tile *l) {
     }
 }
 
-/* Store outputs of a group that follow each other. */
-static int store(const plan *p, const tile *l, int64_t output, int64_t count, const float *sums, int64_t secondaries,
-                 int64_t next, int64_t across, int check) {
+static slim_store outputs_of(const plan *p, const tile *l, int64_t output, int64_t count) {
     const int64_t size = p->s->out_height * p->s->out_width;
-    const slim_store o = {
+    return (slim_store){
         .scale = p->scale ? p->scale + output : 0,
         .bias = p->bias ? p->bias + output : 0,
         .residual = p->residual ? p->residual + output * size : 0,
         .y = p->y + output * size,
         .size = size,
         .count = count,
-        .secondaries = secondaries,
-        .next = next,
-        .across = across,
         .run = l->out,
         .runs = l->outs,
         .activation = (int)p->s->activation,
-        .check = check,
     };
+}
+
+/* Store outputs of a group that follow each other. */
+static int store(const plan *p, const tile *l, int64_t output, int64_t count, const float *sums, int64_t secondaries,
+                 int64_t next, int64_t across, int check) {
+    slim_store o = outputs_of(p, l, output, count);
+    o.secondaries = secondaries;
+    o.next = next;
+    o.across = across;
+    o.check = check;
     return p->isa->store(&o, sums);
 }
 
@@ -295,7 +299,8 @@ static int product_tile(const plan *p, const tile *l, int64_t group, int64_t fro
     const int64_t outputs = s->out_channels / s->groups, groups = up(s->units, SLIM_UNITS), all = w->kept[p->blocks];
     const int64_t thin = SLIM_UNITS * w->secondaries * SLIM_THIN, each = SLIM_UNITS * w->secondaries * SLIM_PRODUCT_TILE + thin;
     float *panel = (float *)scratch, *sums = panel + (p->rows + 1) * SLIM_PRODUCT_TILE;
-    slim_product b = {.secondaries = (int)w->secondaries, .pixels = (int)l->padded, .thin = (int)l->thin};
+    const int dense = w->secondaries == 1, one_run = l->outs == 1 && l->out[0].length >= l->padded;
+    slim_product b = {.secondaries = (int)w->secondaries, .pixels = (int)l->padded, .thin = (int)l->thin, .dense = dense};
     const float *phases = p->phases + group * (s->in_channels / s->groups) * p->channel;
     const int direct = p->direct && !(p->plain && l->begin + l->padded > p->pixels); /* nothing is read beyond x */
     int bad = 0;
@@ -315,18 +320,32 @@ static int product_tile(const plan *p, const tile *l, int64_t group, int64_t fro
             const int64_t count = least(SLIM_UNITS * w->secondaries, outputs - first);
             b.values = w->values + ((group * all + k) * groups + units * rows) * SLIM_UNITS;
             b.sums = sums + (p->blocks > 1 ? (units - from) * each : 0); /* those of one block stay in the first cache */
-            if (!block) memset(b.sums, 0, each * sizeof(float));
+            b.thin_sums = b.sums + each - thin;
+            b.first = !block;
+            if (!block) memset(dense && !exact ? b.thin_sums : b.sums, 0, (dense && !exact ? thin : each) * sizeof(float));
             approach(&f);
             if (last) expect(p, l, group * outputs + first, count);
-            b.thin_sums = b.sums + each - thin;
+            const slim_store out = outputs_of(p, l, group * outputs + first, count);
+            const int at_once = last && dense && one_run && count == SLIM_UNITS && !exact;
+            b.out = at_once ? &out : 0;
             if (exact) exact_product(&b);
             else p->isa->product(&b);
-            for (int64_t i = 0; last && !exact && i < thin; i++) {
+            if (!last) continue;
+            for (int64_t i = 0; !exact && i < thin; i++) {
                 const int64_t unit = i % SLIM_UNITS, q = i / SLIM_UNITS % SLIM_THIN, j = i / SLIM_UNITS / SLIM_THIN;
                 if (q < l->thin) b.sums[(j * SLIM_UNITS + unit) * SLIM_PRODUCT_TILE + l->padded + q] = b.thin_sums[i];
             }
-            if (last) bad |= store(p, l, group * outputs + first, count, b.sums, w->secondaries,
-                                   SLIM_UNITS * SLIM_PRODUCT_TILE, SLIM_PRODUCT_TILE, !exact && w->signs);
+            if (at_once) { /* but for the few pixels beyond whole lanes */
+                const slim_run beyond = {l->padded, l->out[0].length - l->padded, l->out[0].from + l->padded};
+                slim_store more = out;
+                more.run = &beyond;
+                more.secondaries = 1;
+                more.across = SLIM_PRODUCT_TILE;
+                if (beyond.length) p->isa->store(&more, b.sums);
+                continue;
+            }
+            bad |= store(p, l, group * outputs + first, count, b.sums, w->secondaries,
+                         SLIM_UNITS * SLIM_PRODUCT_TILE, SLIM_PRODUCT_TILE, !exact && w->signs);
         }
     }
     return bad;

@@ -41,6 +41,8 @@ typedef struct {
     const int64_t *koff;
     float *sums; /* (secondaries, SLIM_UNITS, SLIM_PRODUCT_TILE) */
     float *thin_sums; /* (secondaries, SLIM_THIN, SLIM_UNITS) */
+    int dense, first;             /* one secondary with all weights; the sums start here */
+    const struct slim_store *out; /* of a dense product: outputs whose sums end here and need not be kept, or NULL */
 } slim_product;
 
 /* A run of neighbouring pixels: where it lies in the tile, in the input (or its phases), and in the output. */
@@ -49,7 +51,7 @@ typedef struct {
 } slim_run;
 
 /* Outputs of one tile: y = activation(sum * scale + bias + residual). */
-typedef struct {
+typedef struct slim_store {
     const float *scale, *bias, *residual; /* of the first output; or NULL */
     float *y;
     int64_t size, count, secondaries; /* floats between two outputs; outputs; those of a unit */

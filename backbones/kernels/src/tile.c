@@ -102,80 +102,6 @@ void NAME(slim_stream, SLIM_ISA)(const slim_stream *b, int64_t pair, float *sums
     else if (left == 1) stream(b, pair, sums, 1, at);
 }
 
-/* --- products: units with the same masks -------------------------------------------------------------------------- */
-
-INLINE void product(const slim_product *b, const int unit, const int z, const int at) {
-    const float *value = b->values + unit, *from = b->from + at;
-    const int64_t *koff = b->koff;
-    vector sum[WIDE][3];
-    for (int u = 0; u < WIDE; u++)
-        for (int i = 0; i < z; i++) sum[u][i] = (vector){0};
-    for (int segment = 0; segment < b->segments; segment++) {
-        for (int left = b->rows[segment]; left; left--, value += SLIM_UNITS) {
-            const float *row = from + *koff++;
-            __builtin_prefetch(value + SLIM_FAR / 4, 0, 3);
-            vector x[3];
-            for (int i = 0; i < z; i++) x[i] = ((const loose *)row)[i];
-            for (int u = 0; u < WIDE; u++) {
-                const vector w = value[u] - (vector){0};
-                for (int i = 0; i < z; i++) sum[u][i] += w * x[i];
-            }
-        }
-        for (int32_t read = b->reads[segment]; read < b->reads[segment + 1]; read++) {
-            const int32_t output = b->outputs[read];
-            const vector sign = (output & 1 ? -1.f : 1.f) - (vector){0};
-            float *to = b->sums + ((output >> 1) * SLIM_UNITS + unit) * SLIM_PRODUCT_TILE + at;
-            for (int u = 0; u < WIDE; u++, to += SLIM_PRODUCT_TILE)
-                for (int i = 0; i < z; i++) ((vector *)to)[i] += sum[u][i] * sign;
-        }
-    }
-}
-
-/* The few pixels beyond whole lanes: here the units lie side by side in a register. */
-INLINE void thin(const slim_product *b, const int pixels, const int chains) {
-    typedef float eight __attribute__((vector_size(SLIM_UNITS * 4), aligned(4)));
-    const float *from = b->from + b->pixels;
-    const eight *value = (const eight *)b->values;
-    const int64_t *koff = b->koff;
-    eight sum[4][SLIM_THIN]; /* chains of additions side by side hide their latency */
-    for (int c = 0; c < chains; c++)
-        for (int q = 0; q < pixels; q++) sum[c][q] = (eight){0};
-    for (int segment = 0; segment < b->segments; segment++) {
-        int left = b->rows[segment];
-        for (; left >= chains; left -= chains, value += chains, koff += chains)
-            for (int c = 0; c < chains; c++)
-                for (int q = 0; q < pixels; q++) sum[c][q] += value[c] * from[koff[c] + q];
-        for (; left; left--, value++, koff++)
-            for (int q = 0; q < pixels; q++) sum[0][q] += *value * from[*koff + q];
-        for (int32_t read = b->reads[segment]; read < b->reads[segment + 1]; read++) {
-            const int32_t output = b->outputs[read];
-            eight *to = (eight *)(b->thin_sums + (output >> 1) * SLIM_THIN * SLIM_UNITS);
-            for (int q = 0; q < pixels; q++) {
-                eight all = sum[0][q];
-                for (int c = 1; c < chains; c++) all += sum[c][q];
-                to[q] += output & 1 ? -all : all;
-            }
-        }
-    }
-}
-
-/* One block for SLIM_UNITS units; the pixels in even parts of at most three registers. */
-void NAME(slim_product, SLIM_ISA)(const slim_product *b) {
-    for (int unit = 0; unit < SLIM_UNITS; unit += WIDE)
-        for (int at = 0, left = b->pixels / LANES; left;) {
-            const int parts = (left + 2) / 3, z = (left + parts - 1) / parts;
-            if (z == 3) product(b, unit, 3, at);
-            else if (z == 2) product(b, unit, 2, at);
-            else product(b, unit, 1, at);
-            at += z * LANES;
-            left -= z;
-        }
-    if (b->thin == 1) thin(b, 1, 4);
-    else if (b->thin == 2) thin(b, 2, 4);
-    else if (b->thin == 3) thin(b, 3, 2);
-    else if (b->thin == 4) thin(b, 4, 2);
-}
-
 /* --- input and output --------------------------------------------------------------------------------------------- */
 
 /* panel[row][run.at ..] = from[koff[row] + run.from ..], a column of vectors at a time: no branch within it. */
@@ -275,6 +201,112 @@ int NAME(slim_store, SLIM_ISA)(const slim_store *o, const float *sum) {
     if (o->activation == SLIM_RELU) CASE(0, SLIM_RELU);
     if (o->activation == SLIM_RELU6) CASE(0, SLIM_RELU6);
     CASE(0, SLIM_NONE);
+}
+
+/* --- products: units with the same masks -------------------------------------------------------------------------- */
+
+INLINE void finish_product(const slim_store *o, vector (*sum)[3], const int unit, const int z, const int at,
+                           const int added, const int activation) {
+    for (int u = 0; u < WIDE; u++) {
+        const float scale = o->scale ? o->scale[unit + u] : 1, bias = o->bias ? o->bias[unit + u] : 0;
+        const int64_t to = (unit + u) * o->size + o->run->from + at;
+        for (int i = 0; i < z; i++) {
+            const vector more = added ? ((const loose *)(o->residual + to))[i] : sum[u][i];
+            ((loose *)(o->y + to))[i] = finish(sum[u][i], more, added, scale, bias, activation);
+        }
+    }
+}
+
+INLINE void product(const slim_product *b, const int unit, const int z, const int at, const int dense) {
+    const float *value = b->values + unit, *from = b->from + at;
+    const int64_t *koff = b->koff;
+    vector sum[WIDE][3];
+    float *kept = b->sums + unit * SLIM_PRODUCT_TILE + at;
+    if (dense && !b->first)
+        for (int u = 0; u < WIDE; u++)
+            for (int i = 0; i < z; i++) sum[u][i] = ((vector *)(kept + u * SLIM_PRODUCT_TILE))[i];
+    else
+        for (int u = 0; u < WIDE; u++)
+            for (int i = 0; i < z; i++) sum[u][i] = (vector){0};
+    for (int segment = 0; segment < b->segments; segment++) {
+        for (int left = b->rows[segment]; left; left--, value += SLIM_UNITS) {
+            const float *row = from + *koff++;
+            __builtin_prefetch(value + SLIM_FAR / 4, 0, 3);
+            vector x[3];
+            for (int i = 0; i < z; i++) x[i] = ((const loose *)row)[i];
+            for (int u = 0; u < WIDE; u++) {
+                const vector w = value[u] - (vector){0};
+                for (int i = 0; i < z; i++) sum[u][i] += w * x[i];
+            }
+        }
+        for (int32_t read = b->reads[segment]; !dense && read < b->reads[segment + 1]; read++) {
+            const int32_t output = b->outputs[read];
+            const vector sign = (output & 1 ? -1.f : 1.f) - (vector){0};
+            float *to = b->sums + ((output >> 1) * SLIM_UNITS + unit) * SLIM_PRODUCT_TILE + at;
+            for (int u = 0; u < WIDE; u++, to += SLIM_PRODUCT_TILE)
+                for (int i = 0; i < z; i++) ((vector *)to)[i] += sum[u][i] * sign;
+        }
+    }
+    if (!dense) return;
+    if (b->out) {
+        const int activation = b->out->activation;
+        if (b->out->residual && activation == SLIM_RELU) finish_product(b->out, sum, unit, z, at, 1, SLIM_RELU);
+        else if (b->out->residual) finish_product(b->out, sum, unit, z, at, 1, activation);
+        else if (activation == SLIM_RELU) finish_product(b->out, sum, unit, z, at, 0, SLIM_RELU);
+        else finish_product(b->out, sum, unit, z, at, 0, activation);
+        return;
+    }
+    for (int u = 0; u < WIDE; u++)
+        for (int i = 0; i < z; i++) ((vector *)(kept + u * SLIM_PRODUCT_TILE))[i] = sum[u][i];
+}
+
+/* The few pixels beyond whole lanes: here the units lie side by side in a register. */
+INLINE void thin(const slim_product *b, const int pixels, const int chains) {
+    typedef float eight __attribute__((vector_size(SLIM_UNITS * 4), aligned(4)));
+    const float *from = b->from + b->pixels;
+    const eight *value = (const eight *)b->values;
+    const int64_t *koff = b->koff;
+    eight sum[4][SLIM_THIN]; /* chains of additions side by side hide their latency */
+    for (int c = 0; c < chains; c++)
+        for (int q = 0; q < pixels; q++) sum[c][q] = (eight){0};
+    for (int segment = 0; segment < b->segments; segment++) {
+        int left = b->rows[segment];
+        for (; left >= chains; left -= chains, value += chains, koff += chains)
+            for (int c = 0; c < chains; c++)
+                for (int q = 0; q < pixels; q++) sum[c][q] += value[c] * from[koff[c] + q];
+        for (; left; left--, value++, koff++)
+            for (int q = 0; q < pixels; q++) sum[0][q] += *value * from[*koff + q];
+        for (int32_t read = b->reads[segment]; read < b->reads[segment + 1]; read++) {
+            const int32_t output = b->outputs[read];
+            eight *to = (eight *)(b->thin_sums + (output >> 1) * SLIM_THIN * SLIM_UNITS);
+            for (int q = 0; q < pixels; q++) {
+                eight all = sum[0][q];
+                for (int c = 1; c < chains; c++) all += sum[c][q];
+                to[q] += output & 1 ? -all : all;
+            }
+        }
+    }
+}
+
+/* One block for SLIM_UNITS units; the pixels in even parts of at most three registers. */
+void NAME(slim_product, SLIM_ISA)(const slim_product *b) {
+    for (int unit = 0; unit < SLIM_UNITS; unit += WIDE)
+        for (int at = 0, left = b->pixels / LANES; left;) {
+            const int parts = (left + 2) / 3, z = (left + parts - 1) / parts;
+            if (b->dense) {
+                if (z == 3) product(b, unit, 3, at, 1);
+                else if (z == 2) product(b, unit, 2, at, 1);
+                else product(b, unit, 1, at, 1);
+            } else if (z == 3) product(b, unit, 3, at, 0);
+            else if (z == 2) product(b, unit, 2, at, 0);
+            else product(b, unit, 1, at, 0);
+            at += z * LANES;
+            left -= z;
+        }
+    if (b->thin == 1) thin(b, 1, 4);
+    else if (b->thin == 2) thin(b, 2, 4);
+    else if (b->thin == 3) thin(b, 3, 2);
+    else if (b->thin == 4) thin(b, 4, 2);
 }
 
 /* --- depthwise ---------------------------------------------------------------------------------------------------- */
