@@ -10,20 +10,26 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from benchmarks.latency import Measurement
+    from benchmarks.latency import Entrant, Measurement
 
 _MIB = 2**20
 
 
+#: What a target says itself.
+_GIVEN = ("baseline", "device", "batch", "input_size", "dtype", "layout", "mode", "training", "json_file")
+
+
 def command(
+    context: typer.Context,
     model: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="MODEL[:MODE]...",
             help="Names from the catalogue, each with a mode of its own if it has one: sc_resnet50, "
             "separate_l_versatile_resnet50_s4:deployed; or patterns, as 'sc_*:compiled', of the baseline's input.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     baseline: Annotated[
         str, typer.Option(metavar="MODEL[:MODE]", help="What the others are compared with.")
     ] = "resnet50",
@@ -50,12 +56,22 @@ def command(
     keep: Annotated[
         bool, typer.Option("--keep", help="Also put the measurement into the ledger, for reports/latency.md.")
     ] = False,
+    targets: Annotated[
+        bool,
+        typer.Option(
+            "--targets",
+            help="Measure what the deployed networks were meant to reach, instead of MODEL...; with --threads, "
+            "--seconds and --keep only.",
+        ),
+    ] = False,
 ) -> None:
     """Measure how long networks take, and what memory, against a baseline.
 
     All are built in one process and take turns, run by run. The ratio to the baseline, with its 95 % interval, holds on
     a busy machine too; milliseconds only on an idle one. Weights are random and images are noise; what a compiled or
     deployed network computes is compared with the eager one before it is timed.
+
+    --targets measures the deployed networks that are to reach a certain ratio, and says whether they do.
     """
     from rich.console import Console
 
@@ -63,6 +79,12 @@ def command(
     from benchmarks.complexity import parse_input
     from benchmarks.errors import UserError
 
+    if targets:
+        _check_alone(context, model)
+        _targets(threads, seconds, keep=keep)
+        return
+    if not model:
+        raise UserError("no MODEL to measure; slimbench models lists them, and --targets measures what is aimed at")
     if json_file is not None and not json_file.absolute().parent.is_dir():
         raise UserError(f"--json {json_file}: there is no folder {json_file.parent}")
     size = None if input_size is None else parse_input(input_size)
@@ -92,6 +114,56 @@ def command(
     if keep:
         kept = latency.SHELF.keep(found)
         progress.print(f"kept as {kept}; slimbench reproduce latency shows it", highlight=False, soft_wrap=True)
+
+
+def _check_alone(context: typer.Context, model: list[str] | None) -> None:
+    """Raise UserError if --targets came with what a target says itself."""
+    from benchmarks.errors import UserError
+
+    given = [one for one in context.command.params if one.name in _GIVEN]
+    named = [one.opts[0] for one in given if _is_given(context, str(one.name))] + list(model or [])
+    if named:
+        raise UserError(f"--targets: each target has its own networks and setting; leave out {', '.join(named)}")
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _targets(threads: int, seconds: float, *, keep: bool) -> None:
+    """Measure all targets, a run for each baseline and batch, and say which are met."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from benchmarks import latency
+    from benchmarks.cli._tables import print_table
+    from benchmarks.latency.targets import TARGETS, runs
+
+    if keep:
+        latency.SHELF.prepare()
+    progress = Console(stderr=True)
+    entrants: dict[tuple[str, int, str], Entrant] = {}
+    for run in runs():
+        found = latency.measure(
+            run.networks, run.baseline, batch=run.batch, threads=threads, seconds=seconds,
+            tell=lambda line: progress.print(line, highlight=False),
+        )  # fmt: skip
+        _show(found)
+        if keep:
+            progress.print(f"kept as {latency.SHELF.keep(found)}", highlight=False, soft_wrap=True)
+        entrants |= {(run.baseline, run.batch, one.label): one for one in found.entrants[1:]}
+    table = Table()
+    for title in ("network", "baseline", "batch", "asked", "/ baseline", "target"):
+        table.add_column(title, no_wrap=True)
+    for target in TARGETS:
+        ratio = entrants[target.baseline, target.batch, target.network].ratio
+        shown = f"{ratio.median:.3f} ({ratio.low:.3f}-{ratio.high:.3f})"
+        names = (target.network.removesuffix(":deployed"), target.baseline, str(target.batch))
+        table.add_row(*names, target.asks, shown, target.verdict(ratio))
+    print_table(table)
+    if keep:
+        progress.print("slimbench reproduce latency shows them", highlight=False)
 
 
 def _show(found: Measurement) -> None:
