@@ -126,7 +126,8 @@ def _various(images: Tensor) -> Tensor:
     """
     few = images[torch.arange(4) % len(images)]
     contrast, brightness = torch.tensor([[0.25, 0.5, 1, 2], [-0.5, 0, 0.5, 1]]).to(few)[..., None, None, None]
-    return few * contrast + brightness
+    varied: Tensor = few * contrast + brightness
+    return varied
 
 
 def _options(wanted: Wanted, setting: Setting) -> dict[str, object] | None:
