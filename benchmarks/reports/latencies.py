@@ -134,10 +134,11 @@ def frame(group: Group) -> pd.DataFrame:
 
 def markdown(found: Sequence[Kept]) -> str:
     """Return the page; `found` are records with their paths, as `latency.SHELF.kept` gives them."""
-    from benchmarks.reports import render
+    from benchmarks.reports import latency_targets, render
 
     sections = [_section(group) for group in groups(found)]
-    return render.environment().get_template("latency.md.j2").render(sections=sections)
+    targets = latency_targets.lines(found)
+    return render.environment().get_template("latency.md.j2").render(sections=sections, targets=targets)
 
 
 def of_table(table: Table, found: Sequence[Kept]) -> tuple[Group, ...]:

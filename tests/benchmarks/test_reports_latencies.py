@@ -11,11 +11,13 @@ from latency_samples import BASE, HALF, entrant, measurement
 
 from benchmarks import latency
 from benchmarks.cli import main
+from benchmarks.latency.targets import TARGETS
 from benchmarks.published import load_table
 from benchmarks.reports import index, latencies, latency_figure
 from benchmarks.reports.write import write_latencies, write_overview
 
 G = 1_000_000_000
+MOBILE = "separate_l_versatile_mobilenet_v2_s4"
 
 
 def times(ratio):
@@ -36,7 +38,9 @@ def many(ratios, mode="eager"):
     return measurement((entrant("resnet50", BASE, mode), *others))
 
 
-def rows_of(document):
+def rows_of(document, section="Inference"):
+    """Lines of the tables from a section on."""
+    _, _, document = document.partition(f"\n## {section}")
     return [line for line in document.splitlines() if line.startswith("|")]
 
 
@@ -61,6 +65,27 @@ def test_ratios_stand_first_and_beneath_the_table_what_it_was_measured_on():
         assert words in document
     assert "Rank correlation" not in document
     assert "![" not in document
+
+
+def test_each_target_has_its_newest_ratio_and_a_verdict():
+    old = measurement((entrant("resnet50", BASE, "compiled"), entrant("sc_resnet50", BASE, "deployed")))
+    new = measurement(started_at=later(1), kernel="avx512")
+    threads = new.environment.model_copy(update={"cpu_threads": 2})
+    newest = measurement(started_at=later(2), environment=threads)  # of another setting
+    slow = (entrant("mobilenet_v2", BASE, "compiled"), entrant(MOBILE, tuple(2 * one for one in BASE), "deployed"))
+    document = latencies.markdown(kept(new, old, newest, measurement(slow)))
+    told = rows_of(document.partition("\n## Inference")[0], "Targets")[2:]
+    assert len(told) == len(TARGETS)
+    assert told[5] == (
+        r"| sc\_resnet50:deployed (SlimConv, k = 4/3; Table IV) | resnet50:compiled | 1 | at most 0.70 of the time "
+        "| 0.700 | **0.500** (0.500 to 0.750) | 2.00 | met, uncertain "
+        "| [2026-01-02 03:05](../results/latency/0.json) (commit 0123456789; avx512) |"
+    )
+    missed, *others = [line for line in told if "| missed |" in line]
+    assert others == []
+    assert "| faster | 1.000 | **2.000** (2.000 to 2.000) | 0.50 | missed | [2026-01-02 03:04]" in missed
+    assert [line.endswith("|  |  | not measured |  |") for line in told].count(True) == len(TARGETS) - 2
+    assert "Targets" not in latencies.markdown(kept(new, old)), "one of six networks that take turns"
 
 
 def test_measurements_of_one_machine_and_setting_are_pooled_and_the_last_one_holds():
