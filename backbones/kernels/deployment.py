@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from backbones.kernels import library
 from backbones.kernels.chain import Chain
 from backbones.kernels.module import PackedConv2d, suits
 from backbones.kernels.pooling import DeployedMaxPool2d
@@ -29,11 +30,12 @@ _RELU = (F.relu, F.relu_, torch.relu, torch.relu_, "relu", "relu_")
 def deploy(model: nn.Module) -> nn.Module:
     """Return a copy of ``model`` that infers faster and computes what ``model`` does in eval mode.
 
-    Batch norms are folded into the convolutions before them; learnable versatile convolutions become
-    :class:`PackedConv2d`, which takes in the residual addition and the ReLU that follow, where nobody else
-    reads what lies between; other versatile convolutions become dense ones with their secondary filters. SlimConvs
-    become :class:`DeployedSlimConv2d`, with the ReLU that follows; one whose norms have no final statistics is left
-    and a warning says so. The original stays as it is.
+    Where the library is compiled (:func:`backbones.kernels.in_use`), convolutions become :class:`PackedConv2d`, with
+    the batch norm, residual addition and ReLU that follow where nobody else reads what lies between: versatile ones
+    compute each product once, dense and depthwise ones are as they were. SlimConvs become :class:`DeployedSlimConv2d`,
+    with the ReLU that follows; one whose norms have no final statistics is left and a warning says so. Layers of these
+    kinds and max poolings that follow each other become one call, a :class:`Chain`. Without the library, batch norms
+    are folded into PyTorch's convolutions, versatile ones into dense ones. The original stays as it is.
 
     The copy is for inference only: it has no agents H, its folded weights do not train, and training mode changes
     nothing but dropout. The packed layers run in float32 on the CPU. A network that torch.fx cannot trace (control
@@ -57,7 +59,7 @@ def deploy(model: nn.Module) -> nn.Module:
             _replace(traced, node, conv, fold=alone)
             if alone and isinstance(_module(traced, node), PackedConv2d | DeployedSlimConv2d):
                 convs.append(node)
-        elif isinstance(conv, nn.MaxPool2d) and DeployedMaxPool2d.suits(conv):
+        elif isinstance(conv, nn.MaxPool2d) and DeployedMaxPool2d.suits(conv) and library.get() is not None:
             traced.set_submodule(str(node.target), DeployedMaxPool2d(conv))
     for node in reversed(convs):  # the later operand of an addition is the one that can take in the other
         _fuse(traced, node)

@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from backbones.kernels import library
 from backbones.kernels.convolution import Packed, activate, named, out_size, unpack
 from backbones.kernels.packing import Depthwise, pack_products, pack_streams
 from backbones.ops.channel import ChannelVersatileConv2d
@@ -54,10 +55,15 @@ def _fixed_masks(layer: VersatileConv2d) -> Tensor:
 
 
 def suits(conv: nn.Conv2d | VersatileConv2d) -> bool:
-    """Whether the library is worth its while: a group needs enough filters to share what is read of the input."""
+    """Whether packing is worth its while: a group needs enough filters to share what is read of the input.
+
+    Without the library a dense convolution stays PyTorch's, with the batch norm in its weights.
+    """
+    if conv.weight.dtype != torch.float32 or getattr(conv, "padding_mode", "zeros") != "zeros":
+        return False
     depthwise = isinstance(conv, nn.Conv2d) and conv.groups == conv.in_channels == conv.out_channels
     enough = depthwise or conv.weight.shape[0] // conv.groups >= 4
-    return enough and conv.weight.dtype == torch.float32 and getattr(conv, "padding_mode", "zeros") == "zeros"
+    return enough and (library.get() is not None or isinstance(conv, LearnableVersatileConv2d))
 
 
 class PackedConv2d(nn.Module):

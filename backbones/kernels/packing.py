@@ -256,8 +256,8 @@ def unpack_products(packed: Products, out_channels: int, rows: int) -> Tensor:
     """Return the secondary filters again: ``(out_channels, rows)``, rows = in_channels / groups * kh * kw."""
     groups, ends, kept = packed.values.shape[0], packed.kept.tolist(), len(packed.order)
     number = math.ceil(out_channels // groups / len(packed.secondaries) / UNITS) * UNITS
-    parts = (
-        packed.values.detach().cpu().view(groups, kept, number).split([b - a for a, b in itertools.pairwise(ends)], 1)
+    parts = torch.split(
+        packed.values.detach().cpu().view(groups, kept, number), [b - a for a, b in itertools.pairwise(ends)], 1
     )
     by_eight = [part.reshape(groups, number // UNITS, part.shape[1], UNITS) for part in parts]
     values = torch.cat(by_eight, 2).transpose(2, 3).flatten(1, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import ctypes
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,14 @@ def either(request: pytest.FixtureRequest, compiled: ctypes.CDLL, monkeypatch: p
     name: str = request.param
     monkeypatch.setattr(library, "get", lambda: compiled if name == "library" else None)
     return name
+
+
+@pytest.fixture(params=["library", "torch"])
+def then(request: pytest.FixtureRequest, compiled: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Deployed with the library; to be called before a network runs, which then has it or, elsewhere, has not."""
+    monkeypatch.setattr(library, "get", lambda: compiled)
+    left = compiled if request.param == "library" else None
+    return lambda: monkeypatch.setattr(library, "get", lambda: left)
 
 
 class Block(nn.Module):
@@ -104,9 +113,10 @@ def check(deployed: nn.Module, net: nn.Module, *sizes: tuple[int, int, int]) -> 
             assert close(deployed(x), net(x))
 
 
-def test_a_network_is_one_call_that_computes_the_same(either: str) -> None:
+def test_a_network_is_one_call_that_computes_the_same(then: Callable[[], None]) -> None:
     net = residual_network()
     deployed = deploy(net)
+    then()
     (chain,) = chains(deployed)
     assert len(chain.layers) == 9  # stem, pool, two blocks with one downsample, two convolutions
     assert isinstance(deployed, fx.GraphModule)
@@ -228,10 +238,13 @@ def test_a_wrong_input_is_refused_as_layer_by_layer(either: str) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 3, 9, 9), (1, 40, 9, 9), (32, 9, 9)])
 @pytest.mark.parametrize("first", [nn.MaxPool2d(2), SlimConv2d(32, stride=2)])
-def test_a_wrong_input_is_refused_whatever_is_first(either: str, first: nn.Module, shape: tuple[int, ...]) -> None:
+def test_a_wrong_input_is_refused_whatever_is_first(
+    then: Callable[[], None], first: nn.Module, shape: tuple[int, ...]
+) -> None:
     channels = 24 if isinstance(first, SlimConv2d) else 32
     deployed = deploy(nn.Sequential(first, nn.Conv2d(channels, 8, 3)))
     assert len(chains(deployed)) == 1
+    then()
     with pytest.raises(ValueError, match=re.escape(f"{shape}")):
         deployed(torch.zeros(shape))
 
