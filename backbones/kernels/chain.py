@@ -27,7 +27,7 @@ from backbones.kernels.steps import (
     tensors_of,
 )
 
-torch.library.define("slimbench::chain", "(Tensor x, Tensor[] tensors, int[] steps) -> Tensor")
+torch.library.define("slimbench::chain", "(Tensor x, Tensor[] tensors, str text) -> Tensor")
 
 
 class _Plan:
@@ -138,18 +138,18 @@ _plans: OrderedDict[tuple[object, ...], _Batch] = OrderedDict()
 
 
 @torch.library.impl("slimbench::chain", "CPU")
-def _cpu(x: Tensor, tensors: list[Tensor], numbers: list[int]) -> Tensor:
+def _cpu(x: Tensor, tensors: list[Tensor], text: str) -> Tensor:
     compiled = library.get()
     if compiled is None or x.dtype != torch.float32 or x.ndim != 4:
-        steps = steps_of(numbers)
+        steps = steps_of(text)
         _check(x, steps)
         return _one_by_one(x, tensors, steps)
     pointers = tuple([tensor.data_ptr() for tensor in tensors])  # other weights are another plan
     sizes = tuple([tensor.numel() for tensor in tensors])
-    key = (tuple(numbers), tuple(x.shape), torch.get_num_threads(), pointers, sizes)
+    key = (text, tuple(x.shape), torch.get_num_threads(), pointers, sizes)
     plan = _plans.pop(key, None)
     if plan is None:
-        steps = steps_of(numbers)
+        steps = steps_of(text)
         _check(x, steps)
         for tensor in tensors:
             check_weights(tensor)
@@ -211,8 +211,8 @@ def _step(values: dict[int, Tensor], step: Step, mine: list[Tensor]) -> Tensor:
 
 
 @torch.library.register_fake("slimbench::chain")  # type: ignore[untyped-decorator]
-def _fake(x: Tensor, tensors: list[Tensor], numbers: list[int]) -> Tensor:  # noqa: ARG001
-    steps = steps_of(numbers)
+def _fake(x: Tensor, tensors: list[Tensor], text: str) -> Tensor:  # noqa: ARG001
+    steps = steps_of(text)
     shape: Shape4 = shapes_of(x.shape, steps)[steps[-1].y]
     return x.new_empty(shape)
 
@@ -233,10 +233,10 @@ class Chain(nn.Module):
             values.append(writer.add(layer, values[x], -1 if residual < 0 else values[residual]))
         self._sources = writer.sources
         self._channels = input_channels(writer.steps)
-        self._numbers = [number for step in writer.steps for number in map(int, step)]
+        self._text = " ".join(str(int(number)) for step in writer.steps for number in step)  # thousands of numbers
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 4 or self._channels not in (None, x.shape[1]):
             raise ValueError(f"input of shape {tuple(x.shape)}: must be (N, {self._channels or 'C'}, H, W)")
-        out: Tensor = torch.ops.slimbench.chain(x, list(tensors_of(self._sources)), self._numbers)
+        out: Tensor = torch.ops.slimbench.chain(x, list(tensors_of(self._sources)), self._text)
         return out

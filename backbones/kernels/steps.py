@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
@@ -57,10 +58,11 @@ class Step(NamedTuple):
         return list(self[12:14]), list(self[14:16]), list(self[16:20]), list(self[20:22])
 
 
-def steps_of(numbers: Sequence[int]) -> list[Step]:
+@functools.lru_cache(maxsize=64)
+def steps_of(text: str) -> tuple[Step, ...]:
     """Read the steps in an operator's argument."""
-    size = len(Step._fields)
-    return [Step(*numbers[i : i + size]) for i in range(0, len(numbers), size)]
+    size, numbers = len(Step._fields), [int(number) for number in text.split()]
+    return tuple(Step(*numbers[i : i + size]) for i in range(0, len(numbers), size))
 
 
 def shapes_of(shape: Sequence[int], steps: Sequence[Step]) -> dict[int, Shape4]:

@@ -333,7 +333,7 @@ def test_tools_can_trace_it(best: None) -> None:
     x = torch.randn(2, 3, 20, 24)
     tensors = [tensor for layer in chain.layers for tensor in layer.buffers()]
     checks = ("test_schema", "test_faketensor", "test_aot_dispatch_static")
-    arguments = (x, tensors, chain._numbers)
+    arguments = (x, tensors, chain._text)
     torch.library.opcheck(torch.ops.slimbench.chain.default, arguments, test_utils=checks)
     traced = torch.compile(deployed, backend="aot_eager", fullgraph=True)
     for images in (x, x[:1], x[:, :, 4:]):
