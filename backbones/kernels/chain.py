@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones.kernels import library
-from backbones.kernels.convolution import ACTIVATIONS, activate, check_weights, named, weights_of
-from backbones.kernels.packing import Depthwise, Streams
+from backbones.kernels.convolution import ACTIVATIONS, activate, check_weights
 from backbones.kernels.steps import (
     Link,
     Shape4,
@@ -84,15 +83,13 @@ class _Plan:
             paths = step.out_channels // chunk
             layer.folding = library.Folding(n, channels, height * width, paths, step.groups, chunk, threads)
         else:
-            packed = named(self.tensors[at : at + step.tensors])
-            units = 1
-            if isinstance(packed, Depthwise):
-                layer.depthwise = packed.weights.data_ptr()
-            elif isinstance(packed, Streams):
-                layer.streams, units = weights_of(packed)
+            weights, units = self.pointers[at : at + step.tensors], 0
+            if step.kind == library.DEPTHWISE:
+                layer.depthwise = weights[0]
+            elif step.kind == library.STREAMS:
+                layer.streams, units = library.StreamWeights(*weights), len(self.tensors[at + step.tensors - 1])
             else:
-                layer.products, secondaries = weights_of(packed)
-                units = -(-(step.out_channels // step.groups) // secondaries)
+                layer.products = library.ProductWeights(*weights)
             at += step.tensors
             layer.scale = self.pointers[at] if step.scale else None
             layer.bias = self.pointers[at + step.scale] if step.bias else None

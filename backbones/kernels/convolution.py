@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from backbones.kernels import library
-from backbones.kernels.packing import Depthwise, Products, Streams, unpack_products, unpack_streams
+from backbones.kernels.packing import Depthwise, Products, Streams, unflattened, unpack_products, unpack_streams
 
 ACTIVATIONS = ("none", "relu", "relu6")
 Packed = Streams | Products | Depthwise
@@ -45,8 +45,9 @@ def activate(x: Tensor, activation: str) -> Tensor:
 
 def named(packed: Sequence[Tensor]) -> Packed:
     """Return the tensors of an operator's argument under their names."""
-    kind = next(kind for kind in (Streams, Products, Depthwise) if len(kind._fields) == len(packed))
-    return kind(*packed)
+    if len(packed) == 2:
+        return unflattened(*packed)
+    return Depthwise(*packed) if len(packed) == 1 else Streams(*packed)
 
 
 def unpack(packed: Packed, out_channels: int, rows: int) -> Tensor:
@@ -69,16 +70,6 @@ def check_weights(tensor: Tensor) -> None:
         raise ValueError(f"packed weights of {tensor.dtype}: must stay torch.float32; deploy the network anew")
 
 
-def weights_of(packed: Streams | Products) -> tuple[ctypes.Structure, int]:
-    """Return the library's struct, and the number of units of a group, or of secondaries of a unit."""
-    pointers = [tensor.data_ptr() for tensor in packed]
-    if isinstance(packed, Streams):
-        return library.StreamWeights(*pointers), len(packed.outputs)
-    secondaries = len(packed.secondaries)
-    signs = int(secondaries > 1)
-    return library.ProductWeights(*pointers[:-1], len(packed.kept) - 1, secondaries, signs), secondaries
-
-
 @torch.library.impl("slimbench::packed_conv2d", "CPU")
 def _cpu(
     x: Tensor, packed: list[Tensor], scale: Tensor | None, bias: Tensor | None, residual: Tensor | None,
@@ -90,33 +81,42 @@ def _cpu(
     for tensor in (*packed, scale, bias):
         if tensor is not None:
             check_weights(tensor)
-    weights = named(packed)
     compiled = library.get()
     if compiled is None:
         return _by_torch(
-            x, weights, scale, bias, residual, out_channels, kernel_size, stride, padding, dilation, groups, activation
+            x,
+            named(packed),
+            scale,
+            bias,
+            residual,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            activation,
         )
     x = x.contiguous()
     y = x.new_empty(x.shape[0], out_channels, height, width)
     if residual is not None:
         residual = residual.contiguous()
-    units = 1
-    if isinstance(weights, Depthwise):
-        run, address = compiled.slim_conv_depthwise, weights.weights.data_ptr()
+    units = 0  # of products the library knows
+    pointers = [tensor.data_ptr() for tensor in packed]
+    structure: ctypes.Structure | None = None
+    if len(packed) == 1:
+        run = compiled.slim_conv_depthwise
+    elif len(packed) == 2:
+        run, structure = compiled.slim_conv_products, library.ProductWeights(*pointers)
     else:
-        structure, number = weights_of(weights)
-        streams = isinstance(weights, Streams)
-        units = number if streams else -(-(out_channels // groups) // number)
-        run, address = (
-            compiled.slim_conv_streams if streams else compiled.slim_conv_products,
-            ctypes.addressof(structure),
-        )
+        run, structure, units = compiled.slim_conv_streams, library.StreamWeights(*pointers), len(packed[-1])
+    address = pointers[0] if structure is None else ctypes.addressof(structure)
     shape = library.Shape(
         *x.shape, out_channels, height, width, *kernel_size, *stride, *padding[:2], *dilation, groups, units,
         x.shape[1], out_channels, ACTIVATIONS.index(activation), torch.get_num_threads(),
     )  # fmt: skip
-    pointers = (None if t is None else t.data_ptr() for t in (scale, bias, residual))
-    if run(ctypes.addressof(shape), address, x.data_ptr(), *pointers, y.data_ptr()):
+    more = (None if t is None else t.data_ptr() for t in (scale, bias, residual))
+    if run(ctypes.addressof(shape), address, x.data_ptr(), *more, y.data_ptr()):
         raise MemoryError(f"no memory to convolve {tuple(x.shape)}")
     return y
 

@@ -33,10 +33,7 @@ class StreamWeights(ctypes.Structure):
 class ProductWeights(ctypes.Structure):
     """``slim_products`` of kernels.h."""
 
-    _fields_ = [
-        *((name, ctypes.c_void_p) for name in ("values", "kept", "order", "segments", "rows", "reads", "outputs")),
-        *((name, ctypes.c_int64) for name in ("blocks", "secondaries", "signs")),
-    ]
+    _fields_ = [(name, ctypes.c_void_p) for name in ("values", "layout")]
 
 
 class Pooling(ctypes.Structure):

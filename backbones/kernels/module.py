@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from backbones.kernels import library
 from backbones.kernels.convolution import Packed, activate, named, out_size, unpack
-from backbones.kernels.packing import Depthwise, pack_products, pack_streams
+from backbones.kernels.packing import Depthwise, Products, flattened, pack_products, pack_streams
 from backbones.ops.channel import ChannelVersatileConv2d
 from backbones.ops.learnable import LearnableVersatileConv2d
 from backbones.ops.spatial import SpatialVersatileConv2d
@@ -86,8 +86,11 @@ class PackedConv2d(nn.Module):
         super().__init__()
         filters = packed(layer)
         self.kind = type(filters)
-        self._names = self.kind._fields
-        for name, tensor in filters._asdict().items():
+        tensors = filters._asdict()
+        if isinstance(filters, Products):
+            tensors = dict(zip(("values", "layout"), flattened(filters), strict=True))
+        self.names = tuple(tensors)
+        for name, tensor in tensors.items():
             self.register_buffer(name, tensor)
         self.register_buffer("scale", None)
         self.register_buffer("bias", None if layer.bias is None else layer.bias.detach().float().cpu().clone())
@@ -103,7 +106,7 @@ class PackedConv2d(nn.Module):
 
     def packed(self) -> Packed:
         """The buffers that hold the weights."""
-        return named([getattr(self, name) for name in self._names])
+        return named([getattr(self, name) for name in self.names])
 
     def filters(self) -> Tensor:
         """The secondary filters again, ``(out_channels, in_channels / groups, kh, kw)``, without ``scale``."""
@@ -141,7 +144,7 @@ class PackedConv2d(nn.Module):
 
     def _convolve(self, x: Tensor, residual: Tensor | None, activation: str) -> Tensor:
         out: Tensor = torch.ops.slimbench.packed_conv2d(
-            x, [getattr(self, name) for name in self._names], self.scale, self.bias, residual, self.out_channels,
+            x, [getattr(self, name) for name in self.names], self.scale, self.bias, residual, self.out_channels,
             self.kernel_size, self.stride, self.padding, self.dilation, self.groups, activation,
         )  # fmt: skip
         return out

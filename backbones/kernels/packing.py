@@ -52,10 +52,24 @@ class Products(NamedTuple):
     kept: Tensor  # int64 (blocks + 1,): first kept row of a block
     order: Tensor  # int64 (kept rows,): position (channel, ky, kx) in the group
     segments: Tensor  # int64 (blocks + 1,): a block's first segment
-    rows: Tensor  # int32 (segments,)
-    reads: Tensor  # int32 (segments + 1,): a segment's first entry in `outputs`
-    outputs: Tensor  # int32: secondary * 2, + 1 to subtract
-    secondaries: Tensor  # uint8 (s,): as many zeros as a unit has secondaries
+    rows: Tensor  # int64 (segments,)
+    reads: Tensor  # int64 (segments + 1,): a segment's first entry in `outputs`
+    outputs: Tensor  # int64: secondary * 2, + 1 to subtract
+    secondaries: Tensor  # int64 (s,): 0 .. s - 1
+
+
+def flattened(packed: Products) -> tuple[Tensor, Tensor]:
+    """Products as two tensors, which is what a layer holds: the values, and all integers behind their lengths."""
+    values, *integers = packed
+    lengths = torch.tensor([len(column) for column in integers])
+    return values, torch.cat([lengths, *(column.long() for column in integers)])
+
+
+def unflattened(values: Tensor, layout: Tensor) -> Products:
+    """The other way, as views."""
+    lengths = layout[: len(Products._fields) - 1].tolist()
+    ends = list(itertools.accumulate(lengths, initial=len(lengths)))
+    return Products(values, *(layout[begin:end] for begin, end in itertools.pairwise(ends)))
 
 
 class Depthwise(NamedTuple):
@@ -218,11 +232,11 @@ def pack_products(weight: Tensor, masks: Tensor, groups: int) -> Products:
     by_eight = padded.view(groups, padded.shape[1] // UNITS, UNITS, len(order)).transpose(2, 3)
     values = torch.cat([by_eight[:, :, a:b].flatten(1) for a, b in itertools.pairwise(kept)], 1)
     segment_rows, segment_reads, read_outputs = (
-        torch.tensor(column, dtype=torch.int32) for column in (lengths, reads, outputs)
+        torch.tensor(column, dtype=torch.int64) for column in (lengths, reads, outputs)
     )
     return Products(
         values, torch.tensor(kept), torch.from_numpy(order), torch.tensor(segments), segment_rows, segment_reads,
-        read_outputs, torch.zeros(s, dtype=torch.uint8),
+        read_outputs, torch.arange(s),
     )  # fmt: skip
 
 

@@ -174,9 +174,9 @@ class Writer:
         activation: str,
     ) -> None:  # fmt: skip
         self.sources.append(layer)
-        filters, sizes = layer.kind._fields, (*layer.kernel_size, *layer.stride, *layer.padding, *layer.dilation)
+        sizes = (*layer.kernel_size, *layer.stride, *layer.padding, *layer.dilation)
         step = Step(
-            KINDS[layer.kind], x, x_first, layer.in_channels, residual, y, y_first, y_channels, len(filters),
+            KINDS[layer.kind], x, x_first, layer.in_channels, residual, y, y_first, y_channels, len(layer.names),
             layer.scale is not None, layer.bias is not None, layer.out_channels, *sizes,
         )  # fmt: skip
         self.steps.append(step._replace(groups=layer.groups, activation=ACTIVATIONS.index(activation)))

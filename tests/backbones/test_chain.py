@@ -264,7 +264,7 @@ def test_another_number_of_secondaries_is_not_loaded(best: None) -> None:
         layer.agent.data.zero_()
         layer.agent.data[:2] = 1
     two, four = (PackedConv2d(layer) for layer in layers)
-    with pytest.raises(RuntimeError, match="size mismatch for secondaries"):
+    with pytest.raises(RuntimeError, match="size mismatch for layout"):
         two.load_state_dict(four.state_dict())
 
 

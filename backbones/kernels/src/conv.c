@@ -12,10 +12,21 @@
 #define RUNS ((SLIM_TILE > SLIM_PRODUCT_TILE ? SLIM_TILE : SLIM_PRODUCT_TILE) + 2)        /* of one tile: a row of pixels or an image begins at most at each pixel */
 #define CHUNK 128                   /* units whose sums are kept while all blocks pass */
 
+/* The columns of slim_products. */
+typedef struct {
+    const float *values;
+    const int64_t *kept;     /* (blocks + 1,): first kept row of a block */
+    const int64_t *order;    /* (kept rows,): channel * taps + tap */
+    const int64_t *segments; /* (blocks + 1,): a block's first segment */
+    const int64_t *rows, *reads, *outputs;
+    int64_t secondaries;
+    int signs; /* some sums are subtracted */
+} columns;
+
 typedef struct {
     const slim_shape *s;
     const slim_streams *streams;
-    const slim_products *products;
+    const columns *products;
     const slim_isa *isa;
     const float *x, *scale, *bias, *residual, *phases, *weights;
     float *y, *split;
@@ -277,17 +288,17 @@ static void exact_product(const slim_product *b) {
         for (int j = 0; j < b->secondaries; j++) {
             float *out = b->sums + (j * SLIM_UNITS + u) * SLIM_PRODUCT_TILE;
             int begun = 0; /* an output whose first reading adds was there from the start */
-            for (int32_t read = b->reads[0]; read < b->reads[b->segments]; read++)
+            for (int64_t read = b->reads[0]; read < b->reads[b->segments]; read++)
                 if (b->outputs[read] >> 1 == j) {
                     begun = !(b->outputs[read] & 1);
                     break;
                 }
             int64_t row = 0;
             for (int segment = 0; segment < b->segments; segment++) {
-                for (int i = 0; i < b->rows[segment]; i++, row++)
+                for (int64_t i = 0; i < b->rows[segment]; i++, row++)
                     for (int q = 0; begun && q < b->pixels + b->thin; q++)
                         out[q] += b->values[row * SLIM_UNITS + u] * b->from[b->koff[row] + q];
-                for (int32_t read = b->reads[segment]; read < b->reads[segment + 1]; read++)
+                for (int64_t read = b->reads[segment]; read < b->reads[segment + 1]; read++)
                     if (b->outputs[read] >> 1 == j) begun = b->outputs[read] & 1;
             }
         }
@@ -295,7 +306,7 @@ static void exact_product(const slim_product *b) {
 
 static int product_tile(const plan *p, const tile *l, int64_t group, int64_t from, int64_t to, char *scratch, int exact) {
     const slim_shape *s = p->s;
-    const slim_products *w = p->products;
+    const columns *w = p->products;
     const int64_t outputs = s->out_channels / s->groups, groups = up(s->units, SLIM_UNITS), all = w->kept[p->blocks];
     const int64_t thin = SLIM_UNITS * w->secondaries * SLIM_THIN, each = SLIM_UNITS * w->secondaries * SLIM_PRODUCT_TILE + thin;
     float *panel = (float *)scratch, *sums = panel + (p->rows + 1) * SLIM_PRODUCT_TILE;
@@ -426,8 +437,14 @@ int slim_conv_streams(const slim_shape *s, const slim_streams *w, const float *x
 
 int slim_conv_products(const slim_shape *s, const slim_products *w, const float *x, const float *scale,
                        const float *bias, const float *residual, float *y) {
-    plan p = {.s = s, .products = w, .scale = scale, .bias = bias, .blocks = w->blocks};
-    for (int64_t block = 0; block < w->blocks; block++) p.rows = most(p.rows, w->kept[block + 1] - w->kept[block]);
+    const int64_t *length = w->layout, *at = w->layout + 7;
+    columns c = {.values = w->values, .secondaries = length[6], .signs = length[6] > 1};
+    const int64_t **const column[] = {&c.kept, &c.order, &c.segments, &c.rows, &c.reads, &c.outputs};
+    for (int i = 0; i < 6; at += length[i++]) *column[i] = at;
+    slim_shape shape = *s;
+    shape.units = up(s->out_channels / s->groups, c.secondaries);
+    plan p = {.s = &shape, .products = &c, .scale = scale, .bias = bias, .blocks = length[0] - 1};
+    for (int64_t block = 0; block < p.blocks; block++) p.rows = most(p.rows, c.kept[block + 1] - c.kept[block]);
     return convolve(&p, x, residual, y);
 }
 

@@ -33,9 +33,9 @@ typedef struct {
 /* Primary filters with the same masks: a product of matrices whose running sums are read where a mask begins or ends. */
 typedef struct {
     const float *values;   /* (rows, SLIM_UNITS) of one group of units in this block */
-    const int32_t *rows;   /* (segments,): rows until the sums are read */
-    const int32_t *reads;  /* (segments + 1,): of a segment's entries in `outputs` */
-    const int32_t *outputs; /* secondary * 2, + 1: subtract */
+    const int64_t *rows;   /* (segments,): rows until the sums are read */
+    const int64_t *reads;  /* (segments + 1,): of a segment's entries in `outputs` */
+    const int64_t *outputs; /* secondary * 2, + 1: subtract */
     int segments, secondaries, pixels, thin; /* pixels in whole lanes; those beyond them */
     const float *from; /* row k of the block begins at from + koff[k] */
     const int64_t *koff;
@@ -128,12 +128,8 @@ typedef struct {
 } slim_streams;
 
 typedef struct {
-    const float *values;     /* for each group and block: (units / SLIM_UNITS, rows, SLIM_UNITS) */
-    const int64_t *kept;     /* (blocks + 1,): first kept row of a block */
-    const int64_t *order;    /* (kept rows,): channel * taps + tap */
-    const int64_t *segments; /* (blocks + 1,): a block's first segment */
-    const int32_t *rows, *reads, *outputs;
-    int64_t blocks, secondaries, signs; /* signs: some sums are subtracted */
+    const float *values;   /* for each group and block: (units / SLIM_UNITS, rows, SLIM_UNITS) */
+    const int64_t *layout; /* lengths of the seven columns kept, order, segments, rows, reads, outputs, secondaries; they */
 } slim_products;
 
 #define SLIM_API __attribute__((visibility("default")))

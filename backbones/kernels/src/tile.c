@@ -229,7 +229,7 @@ INLINE void product(const slim_product *b, const int unit, const int z, const in
         for (int u = 0; u < WIDE; u++)
             for (int i = 0; i < z; i++) sum[u][i] = (vector){0};
     for (int segment = 0; segment < b->segments; segment++) {
-        for (int left = b->rows[segment]; left; left--, value += SLIM_UNITS) {
+        for (int64_t left = b->rows[segment]; left; left--, value += SLIM_UNITS) {
             const float *row = from + *koff++;
             __builtin_prefetch(value + SLIM_FAR / 4, 0, 3);
             vector x[3];
@@ -239,8 +239,8 @@ INLINE void product(const slim_product *b, const int unit, const int z, const in
                 for (int i = 0; i < z; i++) sum[u][i] += w * x[i];
             }
         }
-        for (int32_t read = b->reads[segment]; !dense && read < b->reads[segment + 1]; read++) {
-            const int32_t output = b->outputs[read];
+        for (int64_t read = b->reads[segment]; !dense && read < b->reads[segment + 1]; read++) {
+            const int64_t output = b->outputs[read];
             const vector sign = (output & 1 ? -1.f : 1.f) - (vector){0};
             float *to = b->sums + ((output >> 1) * SLIM_UNITS + unit) * SLIM_PRODUCT_TILE + at;
             for (int u = 0; u < WIDE; u++, to += SLIM_PRODUCT_TILE)
@@ -270,14 +270,14 @@ INLINE void thin(const slim_product *b, const int pixels, const int chains) {
     for (int c = 0; c < chains; c++)
         for (int q = 0; q < pixels; q++) sum[c][q] = (eight){0};
     for (int segment = 0; segment < b->segments; segment++) {
-        int left = b->rows[segment];
+        int64_t left = b->rows[segment];
         for (; left >= chains; left -= chains, value += chains, koff += chains)
             for (int c = 0; c < chains; c++)
                 for (int q = 0; q < pixels; q++) sum[c][q] += value[c] * from[koff[c] + q];
         for (; left; left--, value++, koff++)
             for (int q = 0; q < pixels; q++) sum[0][q] += *value * from[*koff + q];
-        for (int32_t read = b->reads[segment]; read < b->reads[segment + 1]; read++) {
-            const int32_t output = b->outputs[read];
+        for (int64_t read = b->reads[segment]; read < b->reads[segment + 1]; read++) {
+            const int64_t output = b->outputs[read];
             eight *to = (eight *)(b->thin_sums + (output >> 1) * SLIM_THIN * SLIM_UNITS);
             for (int q = 0; q < pixels; q++) {
                 eight all = sum[0][q];
