@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, fx, nn
 
-from backbones.kernels import PackedConv2d, build, deploy, library
+from backbones.kernels import PackedConv2d, deploy, library
 from backbones.kernels.chain import Chain
 from backbones.kernels.pooling import DeployedMaxPool2d
 from backbones.ops import LearnableVersatileConv2d, SlimConv2d, SpatialVersatileConv2d
@@ -24,29 +24,6 @@ from backbones.ops.versatile import VersatileConv2d
 
 quiet = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 Link = tuple[PackedConv2d | DeployedMaxPool2d, int, int]
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    if library.get() is not None:
-        return library.load(Path(build.__file__).parent / build.NAME)
-    try:
-        return library.load(build.build(tmp_path_factory.mktemp("kernels") / build.NAME))
-    except build.BuildError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture
-def best(compiled: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "get", lambda: compiled)
-
-
-@pytest.fixture(params=["library", "torch"])
-def either(request: pytest.FixtureRequest, compiled: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> str:
-    """With the library and without it."""
-    name: str = request.param
-    monkeypatch.setattr(library, "get", lambda: compiled if name == "library" else None)
-    return name
 
 
 @pytest.fixture(params=["library", "torch"])

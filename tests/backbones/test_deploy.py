@@ -13,7 +13,7 @@ import backbones
 from backbones.kernels import PackedConv2d, deploy, library
 from backbones.ops import LearnableVersatileConv2d, SpatialVersatileConv2d
 
-compiled = pytest.mark.skipif(library.get() is None, reason="without the library dense convolutions stay PyTorch's")
+needs_library = pytest.mark.skipif(library.get() is None, reason="without it dense convolutions stay PyTorch's")
 
 
 def trained(model: nn.Module) -> nn.Module:
@@ -117,7 +117,7 @@ def test_compiling_does_not_break() -> None:
         assert torch.equal(torch.compile(deployed, backend="aot_eager", fullgraph=True)(x), deployed(x))
 
 
-@compiled
+@needs_library
 @pytest.mark.parametrize(("out_channels", "kind"), [(3, nn.Conv2d), (24, PackedConv2d)])
 def test_few_filters_are_materialised_and_many_packed(out_channels: int, kind: type[nn.Module]) -> None:
     norm = nn.BatchNorm2d(out_channels)
@@ -127,7 +127,7 @@ def test_few_filters_are_materialised_and_many_packed(out_channels: int, kind: t
     same(deployed, model, torch.randn(1, 4, 8, 8))
 
 
-@compiled
+@needs_library
 def test_identities_vanish() -> None:
     layers = (nn.Conv2d(4, 24, 3), nn.Identity(), nn.BatchNorm2d(24), nn.Identity(), nn.ReLU(), nn.Identity())
     model = trained(nn.Sequential(nn.Identity(), *layers))

@@ -33,31 +33,6 @@ from backbones.ops.versatile import VersatileConv2d
 quiet = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    if library.get() is not None:
-        return library.load(Path(build.__file__).parent / build.NAME)
-    try:
-        return library.load(build.build(tmp_path_factory.mktemp("kernels") / build.NAME))
-    except build.BuildError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(params=["avx512", "avx2", "portable"])
-def isa(request: pytest.FixtureRequest, compiled: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    name: str = request.param
-    if compiled.slim_use(name.encode()) is None:
-        pytest.skip(f"this processor has no {name}")
-    monkeypatch.setattr(library, "get", lambda: compiled)
-    yield name
-    compiled.slim_use(None)
-
-
-@pytest.fixture
-def best(compiled: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "get", lambda: compiled)
-
-
 @pytest.fixture
 def two_threads() -> Iterator[None]:
     before = torch.get_num_threads()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,36 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from backbones.kernels import build, deploy, library
+from backbones.kernels import deploy, library
 from backbones.kernels.pooling import DeployedMaxPool2d
 
 quiet = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    if library.get() is not None:
-        return library.load(Path(build.__file__).parent / build.NAME)
-    try:
-        return library.load(build.build(tmp_path_factory.mktemp("kernels") / build.NAME))
-    except build.BuildError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(params=["avx512", "avx2", "portable"])
-def isa(request: pytest.FixtureRequest, compiled: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    name: str = request.param
-    if compiled.slim_use(name.encode()) is None:
-        pytest.skip(f"this processor has no {name}")
-    monkeypatch.setattr(library, "get", lambda: compiled)
-    yield name
-    compiled.slim_use(None)
-
-
-@pytest.fixture(params=["library", "torch"])
-def either(request: pytest.FixtureRequest, compiled: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the library and without it."""
-    monkeypatch.setattr(library, "get", lambda: compiled if request.param == "library" else None)
 
 
 @st.composite

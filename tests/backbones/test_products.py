@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from backbones.kernels import PackedConv2d, build, library
+from backbones.kernels import PackedConv2d, library
 from backbones.kernels.convolution import ACTIVATIONS
 from backbones.kernels.module import sides
 from backbones.kernels.packing import PRODUCT_BLOCK, UNITS, Products, Streams
@@ -29,26 +26,6 @@ from backbones.ops.versatile import VersatileConv2d
 Layer = nn.Conv2d | VersatileConv2d
 quiet = settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 KINDS = ("depthwise", "dense", "shared", "spatial", "window", "released", "both")
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    if library.get() is not None:
-        return library.load(Path(build.__file__).parent / build.NAME)
-    try:
-        return library.load(build.build(tmp_path_factory.mktemp("kernels") / build.NAME))
-    except build.BuildError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(params=["avx512", "avx2", "portable"])
-def isa(request: pytest.FixtureRequest, compiled: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    name: str = request.param
-    if compiled.slim_use(name.encode()) is None:
-        pytest.skip(f"this processor has no {name}")
-    monkeypatch.setattr(library, "get", lambda: compiled)
-    yield name
-    compiled.slim_use(None)
 
 
 def layer_of(kind: str, channels: int, outputs: int, kernel: tuple[int, int], s: int, *more: object) -> Layer:
