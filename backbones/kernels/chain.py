@@ -7,11 +7,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from backbones.kernels import library
 from backbones.kernels.convolution import ACTIVATIONS, activate, check_weights
+from backbones.kernels.slim import fold, gate
 from backbones.kernels.steps import (
     Link,
     Shape4,
@@ -33,7 +33,7 @@ class _Plan:
     """What the library is told of a chain for one shape of input."""
 
     def __init__(self, x: Tensor, steps: Sequence[Step], tensors: Sequence[Tensor]) -> None:
-        self.steps, self.tensors = steps, tensors
+        self.tensors = tensors
         self.shapes = shapes_of(x.shape, steps)
         self.shape = self.shapes[steps[-1].y]
         self.pointers = tuple([tensor.data_ptr() for tensor in tensors])
@@ -103,7 +103,6 @@ class _Batch:
     """The first steps image by image, the others for the whole batch."""
 
     def __init__(self, x: Tensor, steps: Sequence[Step], tensors: Sequence[Tensor]) -> None:
-        self.steps = steps
         shapes = shapes_of(x.shape, steps)
         at = cut(shapes, steps) if x.shape[0] > 1 else 0
         used = sum(step.tensors + step.scale + step.bias for step in steps[:at])
@@ -115,7 +114,6 @@ class _Batch:
             between = x.new_empty(shapes[steps[at - 1].y], device="meta")
             self.rest = _Plan(between, after(steps, at), tensors[used:])
         self.fits = all(plan.fits for plan in (self.single, self.rest) if plan is not None)
-        self.shape = shapes[steps[-1].y]
 
     def run(self, compiled: ctypes.CDLL, x: Tensor) -> Tensor:
         if self.single is not None:
@@ -136,18 +134,15 @@ _plans: OrderedDict[tuple[object, ...], _Batch] = OrderedDict()
 
 @torch.library.impl("slimbench::chain", "CPU")
 def _cpu(x: Tensor, tensors: list[Tensor], text: str) -> Tensor:
-    compiled = library.get()
-    if compiled is None or x.dtype != torch.float32 or x.ndim != 4:
-        steps = steps_of(text)
-        _check(x, steps)
+    steps, compiled = steps_of(text), library.get()
+    _check(x, input_channels(steps))
+    if compiled is None or x.dtype != torch.float32:
         return _one_by_one(x, tensors, steps)
     pointers = tuple([tensor.data_ptr() for tensor in tensors])  # other weights are another plan
     sizes = tuple([tensor.numel() for tensor in tensors])
     key = (text, tuple(x.shape), torch.get_num_threads(), pointers, sizes)
     plan = _plans.pop(key, None)
     if plan is None:
-        steps = steps_of(text)
-        _check(x, steps)
         for tensor in tensors:
             check_weights(tensor)
         plan = _Batch(x, steps, tensors)
@@ -155,12 +150,11 @@ def _cpu(x: Tensor, tensors: list[Tensor], text: str) -> Tensor:
             _plans.popitem(last=False)
     _plans[key] = plan
     if not plan.fits:
-        return _one_by_one(x, tensors, plan.steps)
+        return _one_by_one(x, tensors, steps)
     return plan.run(compiled, x.contiguous())
 
 
-def _check(x: Tensor, steps: Sequence[Step]) -> None:
-    channels = input_channels(steps)
+def _check(x: Tensor, channels: int | None) -> None:
     if x.ndim != 4 or channels not in (None, x.shape[1]):
         raise ValueError(f"input of shape {tuple(x.shape)}: must be (N, {channels or 'C'}, H, W)")
 
@@ -188,14 +182,11 @@ def _step(values: dict[int, Tensor], step: Step, mine: list[Tensor]) -> Tensor:
     if step.kind == library.POOL:
         return torch.ops.slimbench.max_pool2d(x, kernel, stride, padding[:2])  # type: ignore[no-any-return]
     if step.kind == library.GATE:
-        z = F.relu(F.linear(x.mean((2, 3)), mine[0].flatten(1), mine[1]))
-        w: Tensor = F.linear(z, mine[2].flatten(1), mine[3]).sigmoid()
-        return w[..., None, None]
+        return gate(x, *mine)
     if step.kind == library.FOLD:
-        n, _, height, width = x.shape
-        gate = values[step.residual].reshape(n, -1, step.groups, step.in_channels // step.groups, 1, 1)
-        chunks = x[:, : step.in_channels].reshape(n, 1, step.groups, -1, height, width)
-        return (chunks * gate).sum(2).flatten(1, 2)
+        width = step.in_channels // step.groups
+        w, chunks = torch.split(values[step.residual], width, 1), torch.split(x, width, 1)[: step.groups]
+        return torch.cat([fold(chunks, w[i : i + step.groups]) for i in range(0, len(w), step.groups)], 1)
     if step.x_first or step.in_channels != x.shape[1]:
         x = x[:, step.x_first : step.x_first + step.in_channels]
     packed, rest = mine[: step.tensors], mine[step.tensors :]
@@ -233,7 +224,6 @@ class Chain(nn.Module):
         self._text = " ".join(str(int(number)) for step in writer.steps for number in step)  # thousands of numbers
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 4 or self._channels not in (None, x.shape[1]):
-            raise ValueError(f"input of shape {tuple(x.shape)}: must be (N, {self._channels or 'C'}, H, W)")
+        _check(x, self._channels)
         out: Tensor = torch.ops.slimbench.chain(x, list(tensors_of(self._sources)), self._text)
         return out

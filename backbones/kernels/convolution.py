@@ -37,10 +37,10 @@ def out_size(
 
 
 def activate(x: Tensor, activation: str) -> Tensor:
-    """Apply one of ACTIVATIONS."""
+    """Apply one of ACTIVATIONS, in place."""
     if activation == "none":
         return x
-    return F.relu(x) if activation == "relu" else F.relu6(x)
+    return F.relu_(x) if activation == "relu" else F.relu6(x, inplace=True)
 
 
 def named(packed: Sequence[Tensor]) -> Packed:

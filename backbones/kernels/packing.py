@@ -149,14 +149,8 @@ def _sorted(
     packed["row"] = BLOCK * ROW
     last = np.zeros(2 * pairs, np.int64)  # a unit's last run; idle steps repeat it
     last[:number] = (1 << np.array(sizes)) - 2
-    padded = steps.reshape(groups, blocks, pairs, 2, RUNS).copy()
-    np.put_along_axis(
-        padded,
-        np.broadcast_to(last.reshape(pairs, 2, 1), (*padded.shape[:4], 1)),
-        np.take_along_axis(padded, np.broadcast_to(last.reshape(pairs, 2, 1), (*padded.shape[:4], 1)), 4)
-        + (longest[..., None] - of_unit)[..., None],
-        4,
-    )
+    idle = (longest[..., None] - of_unit).reshape(groups, blocks, 2 * pairs, 1)
+    padded = (steps + idle * (np.arange(RUNS) == last[:, None])).reshape(groups, blocks, pairs, 2, RUNS)
     for half in (0, 1):
         of_half = padded[:, :, :, half].reshape(-1, RUNS)
         packed["slot"][:, half] = np.repeat(np.tile(np.arange(RUNS), len(of_half)), of_half.ravel()) * ROW

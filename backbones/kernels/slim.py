@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from backbones.kernels.convolution import activate
 from backbones.kernels.module import PackedConv2d, suits
 from backbones.ops.slim_conv import SlimConv2d
 
@@ -48,11 +50,12 @@ class DeployedSlimConv2d(nn.Module):
         """``(N, C, H, W) -> (N, C / k, H', W')``."""
         w = torch.split(self._weights(x), self.width, 1)
         chunks = torch.split(x, self.width, 1)[: self.r]
-        outputs = [self._activate(self.top(self._fold(chunks, w[: self.r])))]
+        outputs = [activate(self.top(fold(chunks, w[: self.r])), self.activation)]
         for i, (narrow, lower) in enumerate(zip(self.narrow, self.lower, strict=True), 1):
-            folded_map = self._fold(chunks, w[i * self.r : (i + 1) * self.r])
+            folded_map = fold(chunks, w[i * self.r : (i + 1) * self.r])
             between = narrow(folded_map)
-            outputs.append(self._activate(lower(between if isinstance(narrow, PackedConv2d) else F.relu_(between))))
+            between = between if isinstance(narrow, PackedConv2d) else F.relu_(between)
+            outputs.append(activate(lower(between), self.activation))
         return torch.cat(outputs, 1)
 
     def convolutions(self) -> list[nn.Module]:
@@ -60,28 +63,28 @@ class DeployedSlimConv2d(nn.Module):
         return [self.top, *(conv for path in zip(self.narrow, self.lower, strict=True) for conv in path)]
 
     def _weights(self, x: Tensor) -> Tensor:
-        """Eq. (1) for all paths: ``(N, C, H, W) -> (N, paths * r * (C // r), 1, 1)``; on one pixel a 1x1 is linear."""
-        z = F.relu_(F.linear(x.mean((2, 3)), self.squeeze.weight.flatten(1), self.squeeze.bias))
-        z = F.linear(z, self.excite.weight.flatten(1), self.excite.bias)
-        return z.sigmoid_()[..., None, None]
-
-    def _fold(self, chunks: tuple[Tensor, ...], w: tuple[Tensor, ...]) -> Tensor:
-        """Eq. (2): ``r x (N, C // r, H, W), r x (N, C // r, 1, 1) -> (N, C // r, H, W)``."""
-        total = chunks[0] * w[0]
-        for chunk, weight in zip(chunks[1:], w[1:], strict=True):
-            total.addcmul_(chunk, weight)
-        return total
-
-    def _activate(self, x: Tensor) -> Tensor:
-        if self.activation == "none":
-            return x
-        return F.relu_(x) if self.activation == "relu" else F.relu6(x, inplace=True)
+        squeeze, excite = self.squeeze, self.excite
+        return gate(x, squeeze.weight, squeeze.bias, excite.weight, excite.bias)
 
     def extra_repr(self) -> str:
         return (
             f"{self.in_channels}, {self.out_channels}, r={self.r}, arrangement={self.arrangement!r}, "
             f"activation={self.activation!r}"
         )
+
+
+def gate(x: Tensor, squeeze: Tensor, squeeze_bias: Tensor | None, excite: Tensor, excite_bias: Tensor | None) -> Tensor:
+    """Eq. (1) for all paths: ``(N, C, H, W) -> (N, paths * r * (C // r), 1, 1)``; on one pixel a 1x1 is linear."""
+    z = F.relu_(F.linear(x.mean((2, 3)), squeeze.flatten(1), squeeze_bias))
+    return F.linear(z, excite.flatten(1), excite_bias).sigmoid_()[..., None, None]
+
+
+def fold(chunks: Sequence[Tensor], w: Sequence[Tensor]) -> Tensor:
+    """Eq. (2): ``r x (N, C // r, H, W), r x (N, C // r, 1, 1) -> (N, C // r, H, W)``."""
+    total = chunks[0] * w[0]
+    for chunk, weight in zip(chunks[1:], w[1:], strict=True):
+        total.addcmul_(chunk, weight)
+    return total
 
 
 def _packed(conv: nn.Conv2d, activation: str = "none") -> nn.Module:

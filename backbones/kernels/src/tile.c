@@ -323,11 +323,7 @@ INLINE void depthwise_row(const slim_depthwise *d, const float *from, float *y, 
     for (int i = 0; i < z; i++) {
         const int64_t here = i == z - 1 ? n : LANES;
         const vector more = residual ? take(residual + i * LANES, here) : sum[i];
-        vector v = sum[i] * d->scale + d->bias;
-        if (residual) v += more;
-        if (d->activation) v = LARGEST((vector){0}, v);
-        if (d->activation == SLIM_RELU6) v = SMALLEST((vector){0} + 6, v);
-        put(y + i * LANES, v, here);
+        put(y + i * LANES, finish(sum[i], more, residual != 0, d->scale, d->bias, d->activation), here);
     }
 }
 
