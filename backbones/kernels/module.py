@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from backbones.kernels import library
 from backbones.kernels.convolution import Packed, activate, named, out_size, unpack
-from backbones.kernels.packing import Depthwise, Products, flattened, pack_products, pack_streams
+from backbones.kernels.packing import Depthwise, Products, flattened, pack_dense, pack_products, pack_streams
 from backbones.ops.channel import ChannelVersatileConv2d
 from backbones.ops.learnable import LearnableVersatileConv2d
 from backbones.ops.spatial import SpatialVersatileConv2d
@@ -25,6 +25,9 @@ def sides(padding: str | tuple[int, int], kernel_size: tuple[int, int], dilation
     return [*padding, *padding]
 
 
+FEW, FEW_OF_TWO = 32, 64  # weights of a primary filter whose 2**s - 1 runs share less than they cost; 64 for s <= 2
+
+
 def packed(layer: nn.Conv2d | VersatileConv2d) -> Packed:
     """Sort the filters of a layer so that each product of a weight and an input is computed once."""
     weight, masks = layer.weight, None
@@ -32,6 +35,9 @@ def packed(layer: nn.Conv2d | VersatileConv2d) -> Packed:
         return Depthwise(weight.detach().float().cpu().flatten(1).clone())
     if isinstance(layer, LearnableVersatileConv2d):
         masks = layer.masks().view(-1, layer.num_secondary, *weight.shape[1:])
+        few = FEW if layer.num_secondary > 2 else FEW_OF_TWO
+        if not layer.shared and weight[0].numel() <= few:
+            return pack_dense(weight, masks, layer.out_channels, layer.groups)
         if not layer.shared:
             return pack_streams(weight, masks, layer.out_channels, layer.groups)
         masks = masks[0]

@@ -56,6 +56,7 @@ class Products(NamedTuple):
     reads: Tensor  # int64 (segments + 1,): a segment's first entry in `outputs`
     outputs: Tensor  # int64: secondary * 2, + 1 to subtract
     secondaries: Tensor  # int64 (s,): 0 .. s - 1
+    masked: Tensor  # int64 (1,) where weights of -0 are none of an output's (:func:`pack_dense`), else (0,)
 
 
 def flattened(packed: Products) -> tuple[Tensor, Tensor]:
@@ -230,8 +231,25 @@ def pack_products(weight: Tensor, masks: Tensor, groups: int) -> Products:
     )
     return Products(
         values, torch.tensor(kept), torch.from_numpy(order), torch.tensor(segments), segment_rows, segment_reads,
-        read_outputs, torch.arange(s),
+        read_outputs, torch.arange(s), torch.zeros(0, dtype=torch.int64),
     )  # fmt: skip
+
+
+def pack_dense(weight: Tensor, masks: Tensor, out_channels: int, groups: int) -> Products:
+    """Write out the secondary filters of a layer with separate masks, where a primary filter has few weights to share.
+
+    A masked weight is -0: it adds nothing to a sum, and the library still knows it from a weight that is zero, which
+    makes NaN of an infinity.
+
+    Args:
+        weight: primary filters, ``(num_primary, in_channels / groups, kh, kw)``.
+        masks: ``(num_primary, s, in_channels / groups, kh, kw)``, boolean.
+    """
+    number = weight.shape[0] // groups
+    filters = torch.where(masks, weight.detach().unsqueeze(1) + 0.0, -0.0)  # a weight of -0 becomes +0
+    kept = filters.view(groups, number * masks.shape[1], *weight.shape[1:])[:, : out_channels // groups].flatten(0, 1)
+    packed = pack_products(kept, torch.ones(1, *weight.shape[1:], dtype=torch.bool), groups)
+    return packed._replace(masked=torch.ones(1, dtype=torch.int64))
 
 
 def _route(patterns: npt.NDArray[np.bool_]) -> list[int]:

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from backbones.kernels import PackedConv2d, build, deploy, library
+from backbones.kernels import PackedConv2d, build, deploy, library, module
 from backbones.kernels.chain import Chain
 from backbones.kernels.convolution import ACTIVATIONS
 from backbones.kernels.module import sides
@@ -39,6 +39,14 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(params=["streams", "written out"])
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Filters with separate masks in each of their two forms, however many weights they have."""
+    for name in ("FEW", "FEW_OF_TWO"):
+        monkeypatch.setattr(module, name, 0 if request.param == "streams" else 1 << 30)
+    return str(request.param)
 
 
 @st.composite
@@ -78,7 +86,9 @@ def convolve(x: Tensor, filters: Tensor, layer: LearnableVersatileConv2d) -> Ten
 
 @quiet
 @given(case=layers(), activation=st.sampled_from(ACTIVATIONS), threads=st.integers(1, 2), data=st.data())
-def test_it_is_the_convolution(isa: str, case: Any, activation: str, threads: int, data: st.DataObject) -> None:
+def test_it_is_the_convolution(
+    isa: str, form: str, case: Any, activation: str, threads: int, data: st.DataObject
+) -> None:
     layer, (n, height, width) = case
     x = torch.randn(n, layer.in_channels, height, width)
     packed = PackedConv2d(layer)
@@ -108,7 +118,7 @@ def test_more_units_than_a_chunk_and_more_positions_than_a_block(isa: str) -> No
 @quiet
 @given(case=layers(), value=st.sampled_from((torch.nan, torch.inf, -torch.inf)), data=st.data())
 def test_what_is_not_finite_reaches_the_outputs_whose_mask_has_it(
-    isa: str, case: Any, value: float, data: st.DataObject
+    isa: str, form: str, case: Any, value: float, data: st.DataObject
 ) -> None:
     layer, (n, height, width) = case
     layer.weight.data += layer.weight.sign() * 0.1  # no weight is zero
@@ -133,7 +143,14 @@ def test_relu_keeps_nan(isa: str) -> None:
         assert packed(torch.full((1, 1, 5, 7), torch.nan)).isnan().all()
 
 
-def test_masked_weights_contribute_nothing(isa: str) -> None:
+def test_a_weight_of_zero_makes_nan_of_an_infinity_and_a_masked_one_does_not(isa: str, form: str) -> None:
+    layer = LearnableVersatileConv2d(3, 8, 1, s=4, bias=False)
+    layer.weight.data[:, 1] = torch.tensor([0.0, -0.0]).view(2, 1, 1)
+    got = PackedConv2d(layer)(torch.tensor([1.0, torch.inf, 2.0]).view(1, 3, 1, 1))
+    assert torch.equal(got.isnan().flatten(), layer.masks().view(8, 3)[:, 1])
+
+
+def test_masked_weights_contribute_nothing(isa: str, form: str) -> None:
     layer = LearnableVersatileConv2d(8, 12, 3, s=3, padding=1, bias=False)
     unused = ~layer.masks().view(layer.num_primary, 3, 8, 3, 3).any(1)
     assert unused.any()
@@ -144,20 +161,20 @@ def test_masked_weights_contribute_nothing(isa: str) -> None:
 
 
 @given(case=layers())
-@settings(deadline=None, max_examples=15)
-def test_unpacking_gives_the_filters(case: Any) -> None:
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_unpacking_gives_the_filters(form: str, case: Any) -> None:
     layer, _ = case
     assert torch.equal(PackedConv2d(layer).filters(), layer.secondary_filters())
 
 
 def test_without_a_library_torch_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "get", lambda: None)
-    layer = LearnableVersatileConv2d(6, 9, 2, padding="same", groups=3, s=3)
+    layer = LearnableVersatileConv2d(90, 9, 2, padding="same", groups=3, s=3)
     packed = PackedConv2d(layer)
     packed.activation = "relu"
-    x, residual = torch.randn(2, 6, 5, 5), torch.randn(2, 9, 5, 5)
+    x, residual = torch.randn(2, 90, 5, 5), torch.randn(2, 9, 5, 5)
     torch.testing.assert_close(packed(x, residual), F.relu(layer(x) + residual))
-    other = PackedConv2d(LearnableVersatileConv2d(6, 9, 2, padding="same", groups=3, s=3))
+    other = PackedConv2d(LearnableVersatileConv2d(90, 9, 2, padding="same", groups=3, s=3))
     assert packed.bias is not None
     assert other.bias is not None
     packed.bias.copy_(other.bias)
@@ -192,8 +209,8 @@ def test_wrong_inputs_are_refused(best: None, x: Tensor, message: str) -> None:
 
 
 def test_tools_can_trace_it(best: None) -> None:
-    packed = PackedConv2d(LearnableVersatileConv2d(4, 6, 3, stride=2, padding=1)).eval()
-    x = torch.randn(2, 4, 7, 8)
+    packed = PackedConv2d(LearnableVersatileConv2d(8, 6, 3, stride=2, padding=1)).eval()
+    x = torch.randn(2, 8, 7, 8)
     arguments = (
         x, list(packed.packed()), None, packed.bias, None, 6, [3, 3], [2, 2], packed.padding, [1, 1], 1, "relu",
     )  # fmt: skip
@@ -378,6 +395,7 @@ def test_an_address_sanitizer_finds_nothing(tmp_path: Path, monkeypatch: pytest.
     recorder = _Recorder()
     cases: tuple[tuple[nn.Conv2d | VersatileConv2d, tuple[int, int]], ...] = (
         (LearnableVersatileConv2d(5, 7, 3, 2, 1, s=3), (9, 7)),
+        (LearnableVersatileConv2d(7, 26, 1, s=4), (9, 31)),  # written out
         (LearnableVersatileConv2d(BLOCK + 1, 9, 1, s=8), (7, 7)),
         (LearnableVersatileConv2d(6, 12, 3, padding=2, dilation=2, groups=2, s=4), (12, 11)),
         (LearnableVersatileConv2d(4, 6, (1, 3), s=2), (5, 30)),

@@ -5,6 +5,7 @@
  * nothing the input itself is the only phase. The pixels of the output, those of several small images together, are cut
  * into tiles; a panel holds for one tile and one block of positions what each position reads, row by row.
  */
+#include <math.h>
 #include <string.h>
 
 #include "kernels.h"
@@ -20,7 +21,8 @@ typedef struct {
     const int64_t *segments; /* (blocks + 1,): a block's first segment */
     const int64_t *rows, *reads, *outputs;
     int64_t secondaries;
-    int signs; /* some sums are subtracted */
+    int check;  /* a sum that is not finite may have reached an output that has no part in it */
+    int masked; /* weights of -0 are none of an output's */
 } columns;
 
 typedef struct {
@@ -283,7 +285,7 @@ static int stream_tile(const plan *p, const tile *l, int64_t group, int64_t from
 /* --- products ----------------------------------------------------------------------------------------------------- */
 
 /* As exact_stream: each segment sums for itself and adds to the outputs that have begun and not ended. */
-static void exact_product(const slim_product *b) {
+static void exact_product(const slim_product *b, int masked) {
     for (int u = 0; u < SLIM_UNITS; u++)
         for (int j = 0; j < b->secondaries; j++) {
             float *out = b->sums + (j * SLIM_UNITS + u) * SLIM_PRODUCT_TILE;
@@ -295,9 +297,11 @@ static void exact_product(const slim_product *b) {
                 }
             int64_t row = 0;
             for (int segment = 0; segment < b->segments; segment++) {
-                for (int64_t i = 0; i < b->rows[segment]; i++, row++)
-                    for (int q = 0; begun && q < b->pixels + b->thin; q++)
-                        out[q] += b->values[row * SLIM_UNITS + u] * b->from[b->koff[row] + q];
+                for (int64_t i = 0; i < b->rows[segment]; i++, row++) {
+                    const float value = b->values[row * SLIM_UNITS + u];
+                    if (!begun || (masked && value == 0 && signbit(value))) continue;
+                    for (int q = 0; q < b->pixels + b->thin; q++) out[q] += value * b->from[b->koff[row] + q];
+                }
                 for (int64_t read = b->reads[segment]; read < b->reads[segment + 1]; read++)
                     if (b->outputs[read] >> 1 == j) begun = b->outputs[read] & 1;
             }
@@ -336,11 +340,12 @@ static int product_tile(const plan *p, const tile *l, int64_t group, int64_t fro
             if (!block) memset(dense && !exact ? b.thin_sums : b.sums, 0, (dense && !exact ? thin : each) * sizeof(float));
             approach(&f);
             if (last) expect(p, l, group * outputs + first, count);
-            const slim_store out = outputs_of(p, l, group * outputs + first, count);
+            slim_store out = outputs_of(p, l, group * outputs + first, count);
             const int at_once = last && dense && one_run && count == SLIM_UNITS && !exact;
+            out.check = !exact && w->check;
             b.out = at_once ? &out : 0;
-            if (exact) exact_product(&b);
-            else p->isa->product(&b);
+            if (exact) exact_product(&b, w->masked);
+            else bad |= p->isa->product(&b);
             if (!last) continue;
             for (int64_t i = 0; !exact && i < thin; i++) {
                 const int64_t unit = i % SLIM_UNITS, q = i / SLIM_UNITS % SLIM_THIN, j = i / SLIM_UNITS / SLIM_THIN;
@@ -352,11 +357,11 @@ static int product_tile(const plan *p, const tile *l, int64_t group, int64_t fro
                 more.run = &beyond;
                 more.secondaries = 1;
                 more.across = SLIM_PRODUCT_TILE;
-                if (beyond.length) p->isa->store(&more, b.sums);
+                if (beyond.length) bad |= p->isa->store(&more, b.sums);
                 continue;
             }
             bad |= store(p, l, group * outputs + first, count, b.sums, w->secondaries,
-                         SLIM_UNITS * SLIM_PRODUCT_TILE, SLIM_PRODUCT_TILE, !exact && w->signs);
+                         SLIM_UNITS * SLIM_PRODUCT_TILE, SLIM_PRODUCT_TILE, out.check);
         }
     }
     return bad;
@@ -437,10 +442,11 @@ int slim_conv_streams(const slim_shape *s, const slim_streams *w, const float *x
 
 int slim_conv_products(const slim_shape *s, const slim_products *w, const float *x, const float *scale,
                        const float *bias, const float *residual, float *y) {
-    const int64_t *length = w->layout, *at = w->layout + 7;
-    columns c = {.values = w->values, .secondaries = length[6], .signs = length[6] > 1};
+    const int64_t *length = w->layout, *at = w->layout + 8;
+    columns c = {.values = w->values, .secondaries = length[6], .masked = length[7] > 0};
     const int64_t **const column[] = {&c.kept, &c.order, &c.segments, &c.rows, &c.reads, &c.outputs};
     for (int i = 0; i < 6; at += length[i++]) *column[i] = at;
+    c.check = c.secondaries > 1 || c.masked;
     slim_shape shape = *s;
     shape.units = up(s->out_channels / s->groups, c.secondaries);
     plan p = {.s = &shape, .products = &c, .scale = scale, .bias = bias, .blocks = length[0] - 1};

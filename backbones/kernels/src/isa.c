@@ -5,7 +5,7 @@
 
 #define DECLARE(isa)                                                                                           \
     void slim_stream_##isa(const slim_stream *, int64_t, float *);                                             \
-    void slim_product_##isa(const slim_product *);                                                             \
+    int slim_product_##isa(const slim_product *);                                                              \
     void slim_fill_##isa(float *, int64_t, const float *, const int64_t *, int64_t, const slim_run *, int);     \
     int slim_store_##isa(const slim_store *, const float *);                                                   \
     void slim_depthwise_##isa(const slim_depthwise *);                                                         \

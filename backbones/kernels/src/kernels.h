@@ -83,7 +83,7 @@ typedef struct {
 typedef struct {
     const char *name;
     void (*stream)(const slim_stream *, int64_t pair, float *sums);
-    void (*product)(const slim_product *);
+    int (*product)(const slim_product *); /* whether an output that it stored and checked is not finite */
     void (*fill)(float *panel, int64_t stride, const float *from, const int64_t *koff, int64_t rows,
                  const slim_run *, int runs);
     int (*store)(const slim_store *, const float *sums);
@@ -129,7 +129,7 @@ typedef struct {
 
 typedef struct {
     const float *values;   /* for each group and block: (units / SLIM_UNITS, rows, SLIM_UNITS) */
-    const int64_t *layout; /* lengths of the seven columns kept, order, segments, rows, reads, outputs, secondaries; they */
+    const int64_t *layout; /* lengths of the eight columns kept, order, segments, rows, reads, outputs, secondaries, masked; they */
 } slim_products;
 
 #define SLIM_API __attribute__((visibility("default")))

@@ -163,6 +163,12 @@ INLINE void put(float *to, vector v, int64_t n) {
 #endif
 }
 
+INLINE int not_finite(mask bad) {
+    int any = 0;
+    for (int l = 0; l < LANES; l++) any |= bad[l];
+    return any != 0;
+}
+
 INLINE int store(const slim_store *o, const float *sum, const int added, const int activation, const int check) {
     mask bad = {0};
     for (int64_t j = 0, secondary = 0; j < o->count; j++) {
@@ -184,10 +190,7 @@ INLINE int store(const slim_store *o, const float *sum, const int added, const i
         }
         if (++secondary == o->secondaries) secondary = 0, sum += o->across;
     }
-    int any = 0;
-    if (check)
-        for (int l = 0; l < LANES; l++) any |= bad[l];
-    return any != 0;
+    return check ? not_finite(bad) : 0;
 }
 
 /* y = activation(sum * scale + bias + residual) of outputs side by side. Returns whether a sum is not finite, if asked. */
@@ -205,8 +208,12 @@ int NAME(slim_store, SLIM_ISA)(const slim_store *o, const float *sum) {
 
 /* --- products: units with the same masks -------------------------------------------------------------------------- */
 
-INLINE void finish_product(const slim_store *o, vector (*sum)[3], const int unit, const int z, const int at,
-                           const int added, const int activation) {
+INLINE int finish_product(const slim_store *o, vector (*sum)[3], const int unit, const int z, const int at,
+                          const int added, const int activation) {
+    mask bad = {0};
+    if (o->check)
+        for (int u = 0; u < WIDE; u++)
+            for (int i = 0; i < z; i++) bad |= (mask)(sum[u][i] - sum[u][i]);
     for (int u = 0; u < WIDE; u++) {
         const float scale = o->scale ? o->scale[unit + u] : 1, bias = o->bias ? o->bias[unit + u] : 0;
         const int64_t to = (unit + u) * o->size + o->run->from + at;
@@ -215,9 +222,10 @@ INLINE void finish_product(const slim_store *o, vector (*sum)[3], const int unit
             ((loose *)(o->y + to))[i] = finish(sum[u][i], more, added, scale, bias, activation);
         }
     }
+    return o->check ? not_finite(bad) : 0;
 }
 
-INLINE void product(const slim_product *b, const int unit, const int z, const int at, const int dense) {
+INLINE int product(const slim_product *b, const int unit, const int z, const int at, const int dense) {
     const float *value = b->values + unit, *from = b->from + at;
     const int64_t *koff = b->koff;
     vector sum[WIDE][3];
@@ -247,17 +255,17 @@ INLINE void product(const slim_product *b, const int unit, const int z, const in
                 for (int i = 0; i < z; i++) ((vector *)to)[i] += sum[u][i] * sign;
         }
     }
-    if (!dense) return;
+    if (!dense) return 0;
     if (b->out) {
         const int activation = b->out->activation;
-        if (b->out->residual && activation == SLIM_RELU) finish_product(b->out, sum, unit, z, at, 1, SLIM_RELU);
-        else if (b->out->residual) finish_product(b->out, sum, unit, z, at, 1, activation);
-        else if (activation == SLIM_RELU) finish_product(b->out, sum, unit, z, at, 0, SLIM_RELU);
-        else finish_product(b->out, sum, unit, z, at, 0, activation);
-        return;
+        if (b->out->residual && activation == SLIM_RELU) return finish_product(b->out, sum, unit, z, at, 1, SLIM_RELU);
+        if (b->out->residual) return finish_product(b->out, sum, unit, z, at, 1, activation);
+        if (activation == SLIM_RELU) return finish_product(b->out, sum, unit, z, at, 0, SLIM_RELU);
+        return finish_product(b->out, sum, unit, z, at, 0, activation);
     }
     for (int u = 0; u < WIDE; u++)
         for (int i = 0; i < z; i++) ((vector *)(kept + u * SLIM_PRODUCT_TILE))[i] = sum[u][i];
+    return 0;
 }
 
 /* The few pixels beyond whole lanes: here the units lie side by side in a register. */
@@ -289,17 +297,18 @@ INLINE void thin(const slim_product *b, const int pixels, const int chains) {
 }
 
 /* One block for SLIM_UNITS units; the pixels in even parts of at most three registers. */
-void NAME(slim_product, SLIM_ISA)(const slim_product *b) {
+int NAME(slim_product, SLIM_ISA)(const slim_product *b) {
+    int bad = 0;
     for (int unit = 0; unit < SLIM_UNITS; unit += WIDE)
         for (int at = 0, left = b->pixels / LANES; left;) {
             const int parts = (left + 2) / 3, z = (left + parts - 1) / parts;
             if (b->dense) {
-                if (z == 3) product(b, unit, 3, at, 1);
-                else if (z == 2) product(b, unit, 2, at, 1);
-                else product(b, unit, 1, at, 1);
-            } else if (z == 3) product(b, unit, 3, at, 0);
-            else if (z == 2) product(b, unit, 2, at, 0);
-            else product(b, unit, 1, at, 0);
+                if (z == 3) bad |= product(b, unit, 3, at, 1);
+                else if (z == 2) bad |= product(b, unit, 2, at, 1);
+                else bad |= product(b, unit, 1, at, 1);
+            } else if (z == 3) bad |= product(b, unit, 3, at, 0);
+            else if (z == 2) bad |= product(b, unit, 2, at, 0);
+            else bad |= product(b, unit, 1, at, 0);
             at += z * LANES;
             left -= z;
         }
@@ -307,6 +316,7 @@ void NAME(slim_product, SLIM_ISA)(const slim_product *b) {
     else if (b->thin == 2) thin(b, 2, 4);
     else if (b->thin == 3) thin(b, 3, 2);
     else if (b->thin == 4) thin(b, 4, 2);
+    return bad;
 }
 
 /* --- depthwise ---------------------------------------------------------------------------------------------------- */
