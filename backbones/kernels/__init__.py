@@ -7,9 +7,10 @@ set (``avx512``, ``avx2``, ``portable``), or PyTorch's dense convolution (``none
 
 from __future__ import annotations
 
+from backbones.kernels.chain import release
 from backbones.kernels.deployment import deploy
 from backbones.kernels.library import in_use
 from backbones.kernels.module import PackedConv2d
 from backbones.kernels.slim import DeployedSlimConv2d
 
-__all__ = ["DeployedSlimConv2d", "PackedConv2d", "deploy", "in_use"]
+__all__ = ["DeployedSlimConv2d", "PackedConv2d", "deploy", "in_use", "release"]

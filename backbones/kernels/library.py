@@ -100,6 +100,8 @@ def load(path: Path) -> ctypes.CDLL:
         getattr(library, name).argtypes = [pointer] * 7
     library.slim_chain.argtypes = [pointer, ctypes.c_int64, *[pointer] * 3]
     library.slim_max_pool.argtypes = [pointer] * 3
+    library.slim_large_pages.argtypes = [pointer, ctypes.c_int64]
+    library.slim_large_pages.restype = ctypes.c_int64
     return library
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from backbones import kernels
+
 
 def weight_bytes(network: nn.Module) -> int:
     """Bytes of parameters and buffers; what several share counts once."""
@@ -23,7 +25,8 @@ def weight_bytes(network: nn.Module) -> int:
 
 
 def most_allocated(call: Callable[[], None], device: str) -> int:
-    """Bytes at the height of one call."""
+    """Bytes at the height of one call; what deployed networks keep for the next call is taken anew, and counts."""
+    kernels.release()
     return _on_gpu(call) if device == "cuda" else _on_cpu(call)
 
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, fx, nn
 
-from backbones.kernels import PackedConv2d, deploy, library
+from backbones.kernels import PackedConv2d, chain, deploy, library, release
 from backbones.kernels.chain import Chain
 from backbones.kernels.pooling import DeployedMaxPool2d
 from backbones.ops import LearnableVersatileConv2d, SlimConv2d, SpatialVersatileConv2d
@@ -302,6 +302,24 @@ def test_a_network_that_is_deployed_in_inference_mode_works(
     with torch.inference_mode():
         deployed = deploy(net)
         assert close(deployed(x), net(x))
+
+
+def test_the_arena_stays_for_the_next_call_unless_it_is_large(best: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = residual_network()
+    deployed = deploy(net)
+    release()
+    check(deployed, net, (1, 20, 24))
+    (kept,) = chain._arenas
+    check(deployed, net, (1, 9, 9), (1, 20, 24))
+    assert chain._arenas == [kept]
+    check(deployed, net, (3, 40, 40))  # needs a larger one, which stays in its place
+    assert len(chain._arenas) == 1
+    assert chain._arenas[0].numel() > kept.numel()
+    release()
+    assert not chain._arenas
+    monkeypatch.setattr(chain, "KEPT", 0)
+    check(deployed, net, (1, 20, 24))
+    assert not chain._arenas
 
 
 def test_tools_can_trace_it(best: None) -> None:

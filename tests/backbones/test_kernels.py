@@ -208,6 +208,14 @@ def test_wrong_inputs_are_refused(best: None, x: Tensor, message: str) -> None:
         PackedConv2d(LearnableVersatileConv2d(4, 6, 3))(x)
 
 
+@pytest.mark.parametrize(("at", "floats"), [(0, 1 << 21), (3, 1 << 21), (5, 100), (0, 0)])
+def test_memory_in_large_pages_is_as_it_was(compiled: ctypes.CDLL, at: int, floats: int) -> None:
+    whole = torch.arange(float(at + (1 << 21)))
+    moved = compiled.slim_large_pages(whole[at:].data_ptr(), 4 * floats)
+    assert 0 <= moved <= 4 * floats >> 21
+    assert torch.equal(whole, torch.arange(float(at + (1 << 21))))
+
+
 def test_tools_can_trace_it(best: None) -> None:
     packed = PackedConv2d(LearnableVersatileConv2d(8, 6, 3, stride=2, padding=1)).eval()
     x = torch.randn(2, 8, 7, 8)
@@ -351,6 +359,9 @@ class _Recorder:
     def slim_max_pool(self, shape: int, x: int, y: int) -> int:
         told = self.fields(library.Pooling.from_address(shape))
         self.calls.append({"function": "slim_max_pool", "x": self.at(x), "shape": told})
+        return 0
+
+    def slim_large_pages(self, begin: int, size: int) -> int:
         return 0
 
     def slim_chain(self, layers: Any, count: int, x: int, y: int, arena: int) -> int:

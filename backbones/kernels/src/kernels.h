@@ -172,6 +172,9 @@ typedef struct {
 /* Layers one after the other. Returns 0, or 1: no memory. */
 SLIM_API int slim_chain(const slim_layer *, int64_t layers, const float *input, float *output, float *arena);
 SLIM_API int slim_max_pool(const slim_pooling *, const float *x, float *y);
+/* Move memory of anybody's into large pages where they lie in it whole and the system has some; returns how many. Its
+ * contents stay. Addresses of so many small pages are not in the processor's tables, and prefetching ends with a page. */
+SLIM_API int64_t slim_large_pages(void *begin, int64_t size);
 SLIM_API const char *slim_in_use(void);
 SLIM_API const char *slim_use(const char *isa); /* NULL: the best; else by name if this CPU has it, or NULL */
 SLIM_API const char *slim_sources(void);        /* the digest of the sources that it was compiled from */

@@ -1,9 +1,28 @@
-/* Memory between calls. */
+/* Memory between calls, and in large pages. */
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include "kernels.h"
+
+#define LARGE_PAGE ((uintptr_t)2 << 20)
+
+int64_t slim_large_pages(void *begin, int64_t size) {
+    int64_t done = 0;
+#ifdef __linux__
+    const uintptr_t end = ((uintptr_t)begin + size) / LARGE_PAGE * LARGE_PAGE;
+    for (uintptr_t at = ((uintptr_t)begin + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE; at < end; at += LARGE_PAGE)
+        done += !madvise((void *)at, LARGE_PAGE, 25); /* MADV_COLLAPSE, of Linux 6.1, which headers may not know yet */
+#else
+    (void)begin, (void)size;
+#endif
+    return done;
+}
 
 static _Atomic(slim_workspace *) kept;
 
