@@ -417,6 +417,7 @@ def test_an_address_sanitizer_finds_nothing(tmp_path: Path, monkeypatch: pytest.
         (SpatialVersatileConv2d(3, 20, 5, 3, 2), (11, 8)),
         (LearnableVersatileConv2d(PRODUCT_BLOCK + 1, 40, 1, s=5, shared=True), (20, 20)),
         (nn.Conv2d(5, 5, 3, padding=1, groups=5), (9, 17)),
+        (nn.Conv2d(4, 4, 3, 2, 1, groups=4), (11, 35)),
         (nn.Conv2d(3, 3, 5, 2, 2, groups=3, bias=False), (33, 9)),
         (nn.Conv2d(2, 2, (3, 2), (1, 3), "valid", 2, 2), (6, 9)),
         (nn.Conv2d(1, 9, 3, padding="same", dilation=4), (3, 3)),  # all rows of some positions are padding

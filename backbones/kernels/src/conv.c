@@ -35,9 +35,11 @@ typedef struct {
     int64_t *koff, *of_panel;
     char *scratch;
     int64_t of_thread; /* bytes of scratch */
-    int64_t phase_rows, phase_columns, phase_height, phase_width; /* how many phases; the size of one */
+    slim_splitting splitting;
+    int64_t phase_columns, phase_height, phase_width;
     int64_t channel, image; /* floats of `phases` between one channel, one image, and the next */
     int64_t images, pixels, tiles, blocks, chunk, chunks, rows; /* images at a time; most rows of a block */
+    int strips;
     int plain, direct; /* direct: the pixels are those of a phase's rows, and nothing is copied to panels */
 } plan;
 
@@ -59,38 +61,13 @@ static void measure(plan *p) {
     p->isa = slim_isa_now();
     p->plain = s->stride_h == 1 && s->stride_w == 1 && !s->pad_top && !s->pad_left &&
                s->out_height + span_h <= s->height && s->out_width + span_w <= s->width;
-    p->phase_rows = least(s->stride_h, span_h + 1);
     p->phase_columns = least(s->stride_w, span_w + 1);
     p->phase_height = p->plain ? s->height : s->out_height + span_h / s->stride_h;
     p->phase_width = p->plain ? s->width : s->out_width + span_w / s->stride_w;
-    p->channel = p->phase_rows * p->phase_columns * p->phase_height * p->phase_width;
-}
-
-/* One channel of one image, split into phases. */
-static void split(const plan *p, const float *from, float *to) {
-    const slim_shape *s = p->s;
-    for (int64_t a = 0; a < p->phase_rows; a++)
-        for (int64_t b = 0; b < p->phase_columns; b++) {
-            const int64_t shift = s->pad_left - b; /* column c comes from c * stride - shift */
-            const int64_t before = least(p->phase_width, shift > 0 ? up(shift, s->stride_w) : 0);
-            const int64_t last = s->width - 1 + shift;
-            const int64_t end = most(before, last < 0 ? 0 : least(p->phase_width, last / s->stride_w + 1));
-            for (int64_t r = 0; r < p->phase_height; r++, to += p->phase_width) {
-                const int64_t row = r * s->stride_h + a - s->pad_top;
-                if (row < 0 || row >= s->height) {
-                    memset(to, 0, p->phase_width * sizeof(float));
-                    continue;
-                }
-                const float *source = from + row * s->width;
-                for (int64_t c = 0; c < before; c++) to[c] = 0;
-                if (s->stride_w == 1) memcpy(to + before, source + before - shift, (end - before) * sizeof(float));
-                else if (s->stride_w == 2)
-                    for (int64_t c = before; c < end; c++) to[c] = source[c * 2 - shift];
-                else
-                    for (int64_t c = before; c < end; c++) to[c] = source[c * s->stride_w - shift];
-                for (int64_t c = end; c < p->phase_width; c++) to[c] = 0;
-            }
-        }
+    const slim_splitting g = {s->height, s->width, s->stride_h, s->stride_w, s->pad_top, s->pad_left,
+                              least(s->stride_h, span_h + 1), p->phase_columns, p->phase_height, p->phase_width};
+    p->splitting = g;
+    p->channel = g.rows * g.columns * g.phase_height * g.phase_width;
 }
 
 static void split_channel(void *context, int64_t item, int me) {
@@ -98,8 +75,8 @@ static void split_channel(void *context, int64_t item, int me) {
     const slim_shape *s = p->s;
     const int64_t image = item / s->in_channels, channel = item % s->in_channels;
     (void)me;
-    split(p, p->x + (image * s->x_channels + channel) * s->height * s->width,
-          p->split + image * p->image + channel * p->channel);
+    p->isa->split(&p->splitting, p->x + (image * s->x_channels + channel) * s->height * s->width,
+                  p->split + image * p->image + channel * p->channel);
 }
 
 static void offsets_of_positions(const plan *p, const int64_t *order, int64_t count) {
@@ -461,9 +438,9 @@ static void depthwise_channel(void *context, int64_t item, int me) {
     const slim_shape *s = p->s;
     const int64_t channel = item % s->in_channels, size = s->out_height * s->out_width;
     const float *from = p->x + item * s->height * s->width;
-    if (!p->plain) {
+    if (!p->plain && !p->strips) {
         float *to = (float *)(p->scratch + me * p->of_thread);
-        split(p, from, to);
+        p->isa->split(&p->splitting, from, to);
         from = to;
     }
     const slim_depthwise d = {
@@ -471,6 +448,7 @@ static void depthwise_channel(void *context, int64_t item, int me) {
         .weights = p->weights + channel * p->rows,
         .residual = p->residual ? p->residual + item * size : 0,
         .y = p->y + item * size,
+        .strips = p->strips ? &p->splitting : 0,
         .koff = p->koff,
         .taps = p->rows,
         .height = s->out_height,
@@ -489,7 +467,9 @@ int slim_conv_depthwise(const slim_shape *s, const float *weights, const float *
     const int threads = (int)most(1, least(s->threads, SLIM_THREADS));
     measure(&p);
     p.rows = s->kernel_h * s->kernel_w;
-    p.of_thread = whole((p.channel + SLIM_LANES) * (int64_t)sizeof(float));
+    p.strips = p.isa->strips && s->kernel_h == 3 && s->kernel_w == 3 && s->dilation_h == 1 && s->dilation_w == 1 &&
+               s->stride_h == s->stride_w && s->stride_h <= 2;
+    p.of_thread = p.strips ? 0 : whole((p.channel + SLIM_LANES) * (int64_t)sizeof(float));
     slim_workspace *space = slim_borrow(threads * p.of_thread + 2 * p.rows * (int64_t)sizeof(int64_t));
     if (!space) return 1;
     p.scratch = space->memory;

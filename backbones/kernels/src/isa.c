@@ -3,23 +3,24 @@
 
 #include "kernels.h"
 
-#define DECLARE(isa)                                                                                           \
-    void slim_stream_##isa(const slim_stream *, int64_t, float *);                                             \
-    int slim_product_##isa(const slim_product *);                                                              \
-    void slim_fill_##isa(float *, int64_t, const float *, const int64_t *, int64_t, const slim_run *, int);     \
-    int slim_store_##isa(const slim_store *, const float *);                                                   \
-    void slim_depthwise_##isa(const slim_depthwise *);                                                         \
-    float slim_mean_##isa(const float *, int64_t);                                                             \
-    void slim_fold_##isa(const slim_folding *, const float *, const float *, float *);                         \
-    void slim_pool_##isa(const slim_pooling *, const float *, float *, float *);                               \
-    static const slim_isa isa = {#isa,             slim_stream_##isa,    slim_product_##isa, slim_fill_##isa,  \
-                                 slim_store_##isa, slim_depthwise_##isa, slim_mean_##isa,    slim_fold_##isa,  \
-                                 slim_pool_##isa};
+#define DECLARE(isa, strips)                                                                                \
+    void slim_stream_##isa(const slim_stream *, int64_t, float *);                                          \
+    int slim_product_##isa(const slim_product *);                                                           \
+    void slim_fill_##isa(float *, int64_t, const float *, const int64_t *, int64_t, const slim_run *, int); \
+    int slim_store_##isa(const slim_store *, const float *);                                                \
+    void slim_split_##isa(const slim_splitting *, const float *, float *);                                  \
+    void slim_depthwise_##isa(const slim_depthwise *);                                                      \
+    float slim_mean_##isa(const float *, int64_t);                                                          \
+    void slim_fold_##isa(const slim_folding *, const float *, const float *, float *);                      \
+    void slim_pool_##isa(const slim_pooling *, const float *, float *, float *);                            \
+    static const slim_isa isa = {#isa, strips, slim_stream_##isa, slim_product_##isa, slim_fill_##isa,      \
+                                 slim_store_##isa, slim_split_##isa, slim_depthwise_##isa, slim_mean_##isa, \
+                                 slim_fold_##isa, slim_pool_##isa};
 
-DECLARE(portable)
+DECLARE(portable, 0)
 #ifdef SLIM_X86
-DECLARE(avx2)
-DECLARE(avx512)
+DECLARE(avx2, 0)
+DECLARE(avx512, 1)
 #endif
 
 static const slim_isa *now;

@@ -60,10 +60,17 @@ typedef struct slim_store {
     int runs, activation, check;
 } slim_store;
 
+/* A picture moved apart into its phases: every stride_h-th row and stride_w-th column, zeros around it included. */
+typedef struct {
+    int64_t height, width, stride_h, stride_w, pad_top, pad_left;
+    int64_t rows, columns, phase_height, phase_width; /* how many phases; the size of one */
+} slim_splitting;
+
 /* One channel with a filter of its own. */
 typedef struct {
     const float *from, *weights, *residual;
     float *y;
+    const slim_splitting *strips; /* a 3x3 filter with stride 1 or 2 in both directions that reads the picture itself, or NULL */
     const int64_t *koff; /* of each tap */
     int64_t taps, height, width, line; /* of the output; floats from one row of `from` to the next */
     float scale, bias;
@@ -82,11 +89,13 @@ typedef struct {
 
 typedef struct {
     const char *name;
+    int strips; /* depthwise can do without phases */
     void (*stream)(const slim_stream *, int64_t pair, float *sums);
     int (*product)(const slim_product *); /* whether an output that it stored and checked is not finite */
     void (*fill)(float *panel, int64_t stride, const float *from, const int64_t *koff, int64_t rows,
                  const slim_run *, int runs);
     int (*store)(const slim_store *, const float *sums);
+    void (*split)(const slim_splitting *, const float *from, float *to);
     void (*depthwise)(const slim_depthwise *);
     float (*mean)(const float *x, int64_t n);
     void (*fold)(const slim_folding *, const float *x, const float *weights, float *y); /* one channel of all paths */

@@ -319,16 +319,79 @@ int NAME(slim_product, SLIM_ISA)(const slim_product *b) {
     return bad;
 }
 
+/* --- phases ------------------------------------------------------------------------------------------------------- */
+
+#if SLIM_WIDTH == 16
+/* Those of 16 floats from `at` on that are not before 0, and before `end`. */
+INLINE __mmask16 inside(int64_t at, int64_t end) {
+    const int64_t before = at < -16 ? 16 : at < 0 ? -at : 0, left = end - at > 16 ? 16 : end - at < 0 ? 0 : end - at;
+    return (__mmask16)((1u << left) - 1 & ~((1u << before) - 1));
+}
+#endif
+
+/* to[c] = row[c * stride - shift], or 0 beyond the row. With two phases the next one, too: it reads one column on. */
+INLINE void split_row(const slim_splitting *g, const float *row, float *to, const int64_t shift, float *next) {
+#if SLIM_WIDTH == 16
+    const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+    for (int64_t c = 0; g->stride_w == 1 && c < g->phase_width; c += 16) {
+        const int64_t at = c - shift;
+        _mm512_mask_storeu_ps(to + c, inside(c, g->phase_width), _mm512_maskz_loadu_ps(inside(at, g->width), row + at));
+    }
+    for (int64_t c = 0; g->stride_w == 2 && c < g->phase_width; c += 16) {
+        const int64_t at = 2 * c - shift;
+        const __mmask16 out = inside(c, g->phase_width);
+        const __m512 low = _mm512_maskz_loadu_ps(inside(at, g->width), row + at);
+        const __m512 high = _mm512_maskz_loadu_ps(inside(at + 16, g->width), row + at + 16);
+        _mm512_mask_storeu_ps(to + c, out, _mm512_permutex2var_ps(low, even, high));
+        if (next) _mm512_mask_storeu_ps(next + c, out, _mm512_permutex2var_ps(low, odd, high));
+    }
+    if (g->stride_w <= 2) return;
+#endif
+    for (int second = 0; second < 1 + (next != 0); second++, to = next) {
+        const int64_t stride = g->stride_w, moved = shift - second, last = g->width - 1 + moved;
+        int64_t c = 0, end = last < 0 ? 0 : last / stride + 1;
+        if (end > g->phase_width) end = g->phase_width;
+        for (; c < g->phase_width && c * stride < moved; c++) to[c] = 0;
+        if (stride == 1)
+            for (; c < end; c++) to[c] = row[c - moved];
+        else if (stride == 2)
+            for (; c < end; c++) to[c] = row[c * 2 - moved];
+        else
+            for (; c < end; c++) to[c] = row[c * stride - moved];
+        for (; c < g->phase_width; c++) to[c] = 0;
+    }
+}
+
+/* One channel of one image. */
+void NAME(slim_split, SLIM_ISA)(const slim_splitting *g, const float *from, float *to) {
+    const int64_t size = g->phase_height * g->phase_width;
+    const int pairs = g->stride_w == 2 && g->columns == 2;
+    for (int64_t a = 0; a < g->rows; a++)
+        for (int64_t b = 0; b < g->columns; b += 1 + pairs, to += pairs ? size : 0)
+            for (int64_t r = 0; r < g->phase_height; r++, to += g->phase_width) {
+                const int64_t row = r * g->stride_h + a - g->pad_top;
+                if (row >= 0 && row < g->height)
+                    split_row(g, from + row * g->width, to, g->pad_left - b, pairs ? to + size : 0);
+                else {
+                    __builtin_memset(to, 0, g->phase_width * sizeof(float));
+                    if (pairs) __builtin_memset(to + size, 0, g->phase_width * sizeof(float));
+                }
+            }
+}
+
 /* --- depthwise ---------------------------------------------------------------------------------------------------- */
 
-INLINE void depthwise_row(const slim_depthwise *d, const float *from, float *y, const float *residual, const int64_t n,
-                          const int z) {
+/* z registers of pixels from `from` on, n in the last of them. Nine taps have their weights in registers. */
+INLINE void depthwise_part(const slim_depthwise *d, const vector *w, const float *from, float *y, const float *residual,
+                           const int64_t n, const int z, const int nine) {
     vector sum[4];
     for (int i = 0; i < z; i++) sum[i] = (vector){0};
-    for (int64_t t = 0; t < d->taps; t++) {
-        const vector w = d->weights[t] - (vector){0};
+    for (int64_t t = 0; t < (nine ? 9 : d->taps); t++) {
+        const vector weight = nine ? w[t] : d->weights[t] - (vector){0};
         const float *x = from + d->koff[t];
-        for (int i = 0; i < z; i++) sum[i] += w * (i == z - 1 && n < LANES ? take(x + i * LANES, n) : *((const loose *)x + i));
+        for (int i = 0; i < z; i++)
+            sum[i] += weight * (i == z - 1 && n < LANES ? take(x + i * LANES, n) : *((const loose *)x + i));
     }
     for (int i = 0; i < z; i++) {
         const int64_t here = i == z - 1 ? n : LANES;
@@ -337,18 +400,91 @@ INLINE void depthwise_row(const slim_depthwise *d, const float *from, float *y, 
     }
 }
 
-void NAME(slim_depthwise, SLIM_ISA)(const slim_depthwise *d) {
+/* Row by row. */
+INLINE void depthwise_rows(const slim_depthwise *d, const vector *w, const int nine) {
     for (int64_t row = 0; row < d->height; row++) {
         const float *from = d->from + row * d->line;
         int64_t at = row * d->width, left = d->width;
         for (; left > 4 * LANES; left -= 4 * LANES, at += 4 * LANES, from += 4 * LANES)
-            depthwise_row(d, from, d->y + at, d->residual ? d->residual + at : 0, LANES, 4);
+            depthwise_part(d, w, from, d->y + at, d->residual ? d->residual + at : 0, LANES, 4, nine);
         const float *residual = d->residual ? d->residual + at : 0;
-        if (left > 3 * LANES) depthwise_row(d, from, d->y + at, residual, left - 3 * LANES, 4);
-        else if (left > 2 * LANES) depthwise_row(d, from, d->y + at, residual, left - 2 * LANES, 3);
-        else if (left > LANES) depthwise_row(d, from, d->y + at, residual, left - LANES, 2);
-        else depthwise_row(d, from, d->y + at, residual, left, 1);
+        if (left > 3 * LANES) depthwise_part(d, w, from, d->y + at, residual, left - 3 * LANES, 4, nine);
+        else if (left > 2 * LANES) depthwise_part(d, w, from, d->y + at, residual, left - 2 * LANES, 3, nine);
+        else if (left > LANES) depthwise_part(d, w, from, d->y + at, residual, left - LANES, 2, nine);
+        else depthwise_part(d, w, from, d->y + at, residual, left, 1, nine);
     }
+}
+
+#if SLIM_WIDTH == 16
+/* What 16 outputs side by side read of one row, tap by tap; `at`: the first column of the first tap. */
+INLINE void strip_row(const slim_splitting *g, const float *from, const int64_t i, const int64_t at, const __mmask16 *in,
+                      vector *x, const int stride) {
+    const __mmask16 there = i >= 0 && i < g->height ? 0xffff : 0;
+    const float *row = from + i * g->width + at;
+    if (stride == 1) {
+        for (int k = 0; k < 3; k++) x[k] = (vector)_mm512_maskz_loadu_ps(in[k] & there, row + k);
+        return;
+    }
+    const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+    const __m512 low = _mm512_maskz_loadu_ps(in[0] & there, row), high = _mm512_maskz_loadu_ps(in[1] & there, row + 16);
+    const __m512 a = _mm512_maskz_loadu_ps(in[2] & there, row + 2), b = _mm512_maskz_loadu_ps(in[3] & there, row + 18);
+    x[0] = (vector)_mm512_permutex2var_ps(low, even, high);
+    x[1] = (vector)_mm512_permutex2var_ps(low, odd, high);
+    x[2] = (vector)_mm512_permutex2var_ps(a, even, b);
+}
+
+/* 3x3 without phases: strips of 16 columns from the top down. A row of the input is read once and adds to all rows of
+ * the output that it reaches; loads that cross a line of the cache would cost more than the products. */
+INLINE void depthwise_strips(const slim_depthwise *d, const vector *w, const int stride) {
+    const slim_splitting *g = d->strips;
+    for (int64_t c = 0; c < d->width; c += 16) {
+        const int64_t at = c * stride - g->pad_left, n = d->width - c < 16 ? d->width - c : 16;
+        const int64_t first[] = {at, stride == 1 ? at + 1 : at + 16, at + 2, at + 18};
+        __mmask16 in[4];
+        for (int k = 0; k < 4; k++) in[k] = inside(first[k], g->width);
+        int64_t i = -g->pad_top;
+        vector x[3], one, two = {0}; /* of the next output row, and of the one after it */
+#define ADD(taps) ((taps)[0] * x[0] + (taps)[1] * x[1] + (taps)[2] * x[2])
+        strip_row(g, d->from, i++, at, in, x, stride);
+        one = ADD(w);
+        if (stride == 1) {
+            strip_row(g, d->from, i++, at, in, x, stride);
+            one += ADD(w + 3);
+            two = ADD(w);
+        }
+        for (int64_t r = 0; r < d->height; r++) {
+            if (stride == 2) {
+                strip_row(g, d->from, i++, at, in, x, stride);
+                one += ADD(w + 3);
+            }
+            strip_row(g, d->from, i++, at, in, x, stride);
+            const vector sum = one + ADD(w + 6);
+            one = stride == 1 ? two + ADD(w + 3) : ADD(w);
+            if (stride == 1) two = ADD(w);
+            const vector more = d->residual ? take(d->residual + r * d->width + c, n) : sum;
+            put(d->y + r * d->width + c, finish(sum, more, d->residual != 0, d->scale, d->bias, d->activation), n);
+        }
+#undef ADD
+    }
+}
+#endif
+
+void NAME(slim_depthwise, SLIM_ISA)(const slim_depthwise *d) {
+    vector w[9];
+    for (int64_t t = 0; t < 9; t++) w[t] = d->weights[t < d->taps ? t : 0] - (vector){0};
+#if SLIM_WIDTH == 16
+    if (d->strips && d->strips->stride_w == 1) {
+        depthwise_strips(d, w, 1);
+        return;
+    }
+    if (d->strips) {
+        depthwise_strips(d, w, 2);
+        return;
+    }
+#endif
+    if (d->taps == 9) depthwise_rows(d, w, 1);
+    else depthwise_rows(d, w, 0);
 }
 
 /* --- SlimConv ----------------------------------------------------------------------------------------------------- */
