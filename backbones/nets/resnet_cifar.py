@@ -72,6 +72,11 @@ def _stage(in_channels: int, out_channels: int, depth: int, stride: int) -> nn.S
     return nn.Sequential(first, *(BasicBlock(out_channels, out_channels) for _ in range(depth - 1)))
 
 
+def resnet20_cifar(num_classes: int = 10) -> CifarResNet:
+    """ResNet-20 with option-A shortcuts: 269,722 parameters with ten classes (He et al., 2016, Table 6: 0.27 M)."""
+    return CifarResNet(3, num_classes)
+
+
 def resnet56_cifar(num_classes: int = 10) -> CifarResNet:
     """ResNet-56 with option-A shortcuts: 853,018 parameters with ten classes (Versatile Filters, section 5.1)."""
     return CifarResNet(9, num_classes)

@@ -4,13 +4,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from backbones.nets.resnet_cifar import BasicBlock, CifarResNet, resnet56_cifar
+from backbones.nets.resnet_cifar import BasicBlock, CifarResNet, resnet20_cifar, resnet56_cifar
 
 
 def test_853_018_parameters_and_56_layers() -> None:
     model = resnet56_cifar()
     assert sum(p.numel() for p in model.parameters()) == 853_018
     assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in model.modules()) == 56
+
+
+def test_resnet20_of_he_et_al_has_0_27_million_parameters_and_20_layers() -> None:
+    model = resnet20_cifar()
+    assert sum(p.numel() for p in model.parameters()) == 269_722
+    assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in model.modules()) == 20
 
 
 def test_ten_classes_or_others() -> None:
