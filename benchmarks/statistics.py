@@ -162,12 +162,21 @@ def seeds_needed(measured: Difference, least: float, power: float = POWER, most:
     """
     if measured.spread is None:
         raise ValueError(f"no number of seeds without a spread: {measured.reason}")
-    s1, s2 = measured.spread
-    distance = abs(measured.mean - least)
+    return seeds_to_tell(abs(measured.mean - least), *measured.spread, measured.level, power, most)
+
+
+def seeds_to_tell(
+    distance: float, s1: float, s2: float, level: float = LEVEL, power: float = POWER, most: int = MOST_SEEDS
+) -> int | None:
+    """Return how many seeds a side tell a true difference from a limit ``distance`` away; None if more than ``most``.
+
+    ``s1`` and ``s2`` are the standard deviations of the sides, not both zero. So many seeds give an interval of
+    ``level`` that lies on the right side of the limit with probability ``power``.
+    """
 
     def enough(n: int) -> bool:
         df = welch_df(s1, s2, n, n)
-        reach = t_quantile((1 + measured.level) / 2, df) + t_quantile(power, df)
+        reach = t_quantile((1 + level) / 2, df) + t_quantile(power, df)
         return reach * math.hypot(s1, s2) / math.sqrt(n) <= distance
 
     # Both the quantiles and the standard error fall with n, so that the first n that is enough can be bisected.

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.latency import Measurement
+    from benchmarks.ledger import RunResult
+    from benchmarks.reports.sources import Counter
     from benchmarks.reports.write import Joined
 
 # A pipe or a log has no width; this one holds most tables without cutting a line.
@@ -19,7 +24,7 @@ def command(
         list[str],
         typer.Argument(
             metavar="TABLE...",
-            help="slimconv/table1, table1 (every paper's), slimconv, latency, iteration-costs, or all.",
+            help="slimconv/table1, table1 (every paper's), slimconv, findings, latency, iteration-costs, or all.",
         ),
     ],
     output: Annotated[Path | None, typer.Option(help="Folder to write to; by default the checkout's reports/.")] = None,
@@ -42,8 +47,9 @@ def command(
     Beneath a table stand the verdicts on its claimed gains (also as .claims.csv) and the runs behind its numbers, whose
     learning curves are drawn in curves/. index.md lists the tables that stand in the folder, and all-tables.tex sets
     them in one document; `all` also draws the combined view of both papers and writes latency and iteration-costs, what
-    slimbench latency --keep and slimbench throughput --keep left in the ledger. A table that cannot be made is named on
-    stderr, the others are written all the same, and the exit code is 1.
+    slimbench latency --keep and slimbench throughput --keep left in the ledger, and findings, what all runs say of the
+    papers' claims. A table that cannot be made is named on stderr, the others are written all the same, and the exit
+    code is 1.
     """
     import sys
 
@@ -51,7 +57,7 @@ def command(
     from benchmarks.errors import UserError
     from benchmarks.ledger import ITERATION_COSTS, LATENCY, OTHER_RECORDS
     from benchmarks.published import select_tables
-    from benchmarks.reports.index import COMBINED
+    from benchmarks.reports.index import COMBINED, FINDINGS
     from benchmarks.reports.render import CURVES
     from benchmarks.reports.runs import curves, lines
     from benchmarks.reports.sources import ComplexityCounter, kept_costs, kept_latencies, ledger_results, runs_of
@@ -67,7 +73,8 @@ def command(
         write_overview,
     )
 
-    names = select_tables([name for name in tables if name not in OTHER_RECORDS], papers)
+    names = select_tables([name for name in tables if name not in {*OTHER_RECORDS, FINDINGS}], papers)
+    shows_findings = bool({FINDINGS, "all"} & set(tables))
     console = plain_console(_PIPE_WIDTH)
     folder = output or default_output()
     failures: list[UserError] = []
@@ -93,16 +100,20 @@ def command(
         typer.echo(f"wrote {_shown(written)}")
         done.append(joined)
     shows_latencies = bool(timed) and bool({LATENCY, "all"} & set(tables))
-    if done or costs or shows_latencies:
+    if done or costs or shows_latencies or shows_findings:
         try:
             # One table says nothing about the networks of the others, so the combined view needs all of them.
             if done and "all" in tables and write_combined((joined.report for joined in done), counter, folder):
                 typer.echo(f"wrote {_relative(folder / COMBINED)}")
             shown = {(joined.report.table.dataset, name) for joined in done for name in curves(lines(joined.report))}
-            if write_curves(ledger, folder, None if "all" in tables else shown):
+            if write_curves(ledger, folder, None if shows_findings else shown):
                 typer.echo(f"wrote {_relative(folder / CURVES)}")
             if shows_latencies:
                 typer.echo(f"wrote {_shown(write_latencies(timed, folder))}")
+            if shows_findings:
+                others = [name for name in select_tables(["all"], papers) if name not in names]  # only to be read
+                read = [*done, *join(others, counter, runs_of(ledger), failures.append, papers, timed)]
+                typer.echo(f"wrote {_findings(read, counter, ledger, timed, folder)}")
             if costs:
                 typer.echo(f"wrote {_shown(write_iteration_costs(costs, folder))}")
             typer.echo(f"wrote {', '.join(map(_relative, write_overview(folder, papers)))}")
@@ -115,6 +126,18 @@ def command(
         typer.echo(problem, err=True)
     if problems:
         raise typer.Exit(1)
+
+
+def _findings(
+    read: Sequence[Joined],
+    counter: Counter,
+    ledger: Sequence[tuple[str, RunResult]],
+    timed: Sequence[tuple[str, Measurement]],
+    folder: Path,
+) -> str:
+    from benchmarks.reports.write import write_findings
+
+    return _shown(write_findings((joined.report for joined in read), counter, ledger, timed, folder))
 
 
 def _unexplained(joined: Joined) -> list[str]:
@@ -136,7 +159,8 @@ def _shown(paths: list[Path]) -> str:
     stem = paths[0].with_suffix("")
     own = [path.name.removeprefix(f"{stem.name}.") for path in paths if path.name.startswith(f"{stem.name}.")]
     others = [path.name for path in paths if not path.name.startswith(f"{stem.name}.")]
-    return ", ".join([f"{_relative(stem)}.{{{','.join(own)}}}", *others])
+    suffixes = f"{{{','.join(own)}}}" if len(own) > 1 else own[0]
+    return ", ".join([f"{_relative(stem)}.{suffixes}", *others])
 
 
 def _relative(path: Path) -> str:

@@ -12,7 +12,7 @@ claims of its own where both sides have runs, and they are verdicts on networks 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -92,6 +92,33 @@ def claims(report: Report) -> list[Claim]:
     return sorted(found, key=lambda claim: (claim.proxy, -(claim.epochs or 0) if claim.proxy else 0))
 
 
+def compared(
+    known: Sequence[Run], sides: tuple[tuple[str, str], tuple[str, str]], metric: str, proxy: bool
+) -> tuple[tuple[list[Run], list[Run]], Difference | None]:
+    """Return the runs of two sides, each (model, protocol), and the difference of their means over seeds.
+
+    ``known`` are trainings of one data set and ``metric`` the ledger's; the difference is None unless both sides have
+    runs. Where a side has one, the spread is that of all networks with several seeds under these protocols.
+    """
+    first, second = (
+        [run for run in known if (run.model, run.protocol, run.metric, run.proxy) == (*side, metric, proxy)]
+        for side in sides
+    )
+    if not (first and second):
+        return (first, second), None
+    spread = pooled(groups(known, {protocol for _, protocol in sides}, metric))
+    return (first, second), difference(by_seed(first), by_seed(second), spread=spread)
+
+
+def groups(known: Iterable[Run], protocols: Collection[str], metric: str) -> list[list[float]]:
+    """Return the values of each model under these protocols, one list a model, for the spread that they share."""
+    runs: dict[tuple[str, str], list[Run]] = {}
+    for run in known:
+        if run.protocol in protocols and run.metric == metric:
+            runs.setdefault((run.protocol, run.model), []).append(run)
+    return [by_seed(found) for found in runs.values()]
+
+
 def baseline_of(table: Table, row: Row) -> Row | None:
     """Return the row that ``row`` is measured by: the one it names; that of its model's baseline in the catalogue.
 
@@ -156,14 +183,9 @@ def _claim(
     known: Sequence[Run],
 ) -> Claim:
     metric = METRICS[column.metric]
-    pair = list(zip(rows, protocols, strict=True))
-    trained = [[run for run in known if (run.model, run.protocol) == (row.model, name)] for row, name in pair]
-    sides = [[run for run in runs if run.metric == metric.run and run.proxy == proxy] for runs in trained]
+    pair = (rows[0].model, protocols[0]), (rows[1].model, protocols[1])
+    sides, measured = compared(known, pair, metric.run, proxy)
     least = None if gain is None else threshold(float(gain), TOLERANCE[metric.gain])
-    values = by_seed(sides[0]), by_seed(sides[1])
-    measured = None
-    if all(values):
-        measured = difference(*values, spread=pooled(_groups(known, protocols, metric.run)))
     outcome: Outcome = "no claim"
     seeds = None
     if least is not None:
@@ -184,11 +206,11 @@ def _claim(
         versus_protocol=protocols[1],
         proxy=proxy,
         epochs=max((run.epochs for run in (*sides[0], *sides[1])), default=None),
-        n=(len(values[0]), len(values[1])),
+        n=(len(by_seed(sides[0])), len(by_seed(sides[1]))),
         measured=measured,
         outcome=outcome,
         seeds=seeds,
-        diverged=(_diverged(trained[0]), _diverged(trained[1])),
+        diverged=(_diverged(known, pair[0]), _diverged(known, pair[1])),
         sources=tuple(f"results/{run.path}" for run in (*sides[0], *sides[1])),
     )
 
@@ -213,17 +235,8 @@ def _runnable(row: Row, column: Column) -> bool:
     return not (row.quoted_from or row.blocked or cell.quoted_from or cell.blocked)
 
 
-def _groups(known: Iterable[Run], protocols: tuple[str, str], metric: str) -> list[list[float]]:
-    """The values of every model under these protocols, for the spread that they share."""
-    runs: dict[tuple[str, str], list[Run]] = {}
-    for run in known:
-        if run.protocol in protocols and run.metric == metric:
-            runs.setdefault((run.protocol, run.model), []).append(run)
-    return [by_seed(found) for found in runs.values()]
-
-
-def _diverged(runs: Iterable[Run]) -> int:
-    return sum(run.status == "diverged" for run in runs)
+def _diverged(known: Iterable[Run], side: tuple[str, str]) -> int:
+    return sum(run.status == "diverged" and (run.model, run.protocol) == side for run in known)
 
 
 def _catalogue_baseline(model: str) -> str:

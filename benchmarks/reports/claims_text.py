@@ -11,7 +11,7 @@ from decimal import Decimal
 from benchmarks import digits
 from benchmarks.metrics import METRICS
 from benchmarks.reports.claims import Claim
-from benchmarks.statistics import MOST_SEEDS, POWER
+from benchmarks.statistics import MOST_SEEDS, POWER, Difference
 
 CSV_COLUMNS = (
     "table", "row", "versus", "against", "metric", "unit", "claimed_gain", "stands_for_more_than", "protocol",
@@ -67,14 +67,16 @@ def fields(claim: Claim) -> tuple[str, ...]:
 
 def measured(claim: Claim) -> str:
     """Return ``+0.61 [+0.20, +1.02]``, or the difference alone where there is no interval, or "open"."""
-    found = claim.measured
-    if found is None:
-        return "open"
-    text = signed(found.mean, _places(claim))
+    return "open" if claim.measured is None else interval(claim.measured, _places(claim))
+
+
+def interval(found: Difference, places: int = 2) -> str:
+    """Return a difference with its interval, marked where its spread is that of other networks."""
+    text = signed(found.mean, places)
     if found.low is None or found.high is None:
         return f"{text} (no interval)"
-    interval = f"{text} [{signed(found.low, _places(claim))}, {signed(found.high, _places(claim))}]"
-    return f"{interval} pooled" if found.pooled else interval
+    whole = f"{text} [{signed(found.low, places)}, {signed(found.high, places)}]"
+    return f"{whole} pooled" if found.pooled else whole
 
 
 def would_decide(claim: Claim) -> str:

@@ -59,7 +59,7 @@ def draw(frame: pd.DataFrame, dataset: str, cost: str) -> Figure:
         for point in shown.itertuples():
             _marker(axes, point)
         axes.margins(0.08)
-        _ticks(axes)
+        cost_ticks(axes)
         axes.set_title(
             f"All networks of the papers' tables on {DATASETS[dataset]}: accuracy against {x_label.replace('P', 'p')}"
         )
@@ -100,7 +100,7 @@ def _apart(point: Any) -> bool:
     return point.end is not None and not pd.isna(point.end) and point.end > 1.001 * point.x
 
 
-def _ticks(axes: Axes) -> None:
+def cost_ticks(axes: Axes) -> None:
     """Write 200 M instead of 2 x 10^8, at round values; at more of them where the axis spans less than a decade."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 

@@ -23,6 +23,7 @@ from benchmarks.reports.cells import STATUSES, Cell, Status
 from benchmarks.reports.summary import Summary, summarize
 
 COMBINED = "combined"
+FINDINGS = "findings"
 _SUFFIXES = (".md", ".tex", ".csv", ".claims.csv", ".png", ".pdf")
 _VERDICTS = ("holds", "does not hold", "undecided", "open")
 
@@ -73,6 +74,7 @@ def markdown(output: Path, root: Path | None = None) -> str:
         "verdicts": _verdicts(output, found),
         "curves": sorted((file.stem for file in (output / render.CURVES).glob("*.md")), key=natural),
         "curves_folder": render.CURVES,
+        "findings": FINDINGS if (output / f"{FINDINGS}.md").is_file() else "",
         "latency": LATENCY if (output / f"{LATENCY}.md").is_file() else "",
         "iteration_costs": ITERATION_COSTS if (output / f"{ITERATION_COSTS}.md").is_file() else "",
     }

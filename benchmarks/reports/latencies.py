@@ -153,21 +153,32 @@ def of_table(table: Table, found: Sequence[Kept]) -> tuple[Group, ...]:
 
 def beside(table: Table, group: Group) -> dict[str, Any]:
     """The section of a table's page: its rows in the table's order, each in every mode that was measured."""
-    column = next(column for column in table.columns if METRICS[column.metric].run == "latency")
-    base = next(row for row in table.rows if row.model == group.found.baseline.model)
-    lines = [
-        (row.label, line, _printed_ratio(row, base, column.id))
-        for row in table.rows
-        for line in group.lines
-        if row.model == line.entrant.model
-    ]
+    base = base_row(table, group)
+    lines = paired(table, group)
     return {
         "title": group.title,
         "baseline": f"{base.label}, {group.found.baseline.mode}",
         "base": base.label,
-        "lines": [(label, line.entrant.mode, printed, *_fields(line)) for label, line, printed in lines],
+        "lines": [(row.label, line.entrant.mode, printed, *_fields(line)) for row, line, printed in lines],
         "remarks": _remarks(group, [line for _, line, _ in lines], "../../"),
     }
+
+
+def base_row(table: Table, group: Group) -> Row:
+    """Return the table's row of the network that the group was measured against."""
+    return next(row for row in table.rows if row.model == group.found.baseline.model)
+
+
+def paired(table: Table, group: Group) -> list[tuple[Row, Line, str]]:
+    """Return the table's rows beside what was measured of them, with the paper's ratio ("" where it prints none)."""
+    column = next(column for column in table.columns if METRICS[column.metric].run == "latency")
+    base = base_row(table, group)
+    return [
+        (row, line, _printed_ratio(row, base, column.id))
+        for row in table.rows
+        for line in group.lines
+        if row.model == line.entrant.model
+    ]
 
 
 def tidy_csv(found: Sequence[Kept]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchmarks.atomic import replacing
 from benchmarks.errors import UserError
 from benchmarks.ledger import ITERATION_COSTS, LATENCY
-from benchmarks.published import Paper, load_paper, load_table
+from benchmarks.published import Paper, load_paper, load_table, natural
 from benchmarks.reports.cells import Report, build
 from benchmarks.reports.sources import Counter, Run
 
@@ -124,6 +124,35 @@ def write_combined(reports: Iterable[Report], counter: Counter, output: Path) ->
                     written += style.save(figure, folder / f"{dataset}_{cost}")
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
+    return written
+
+
+def write_findings(
+    reports: Iterable[Report],
+    counter: Counter,
+    results: Sequence[tuple[str, RunResult]],
+    latencies: Sequence[tuple[str, Measurement]],
+    output: Path,
+) -> list[Path]:
+    """Write ``<output>/findings.{md,csv,png,pdf}`` of all tables; no figure where nothing can be compared.
+
+    Raises:
+        UserError: The folder cannot be written, or a model cannot be counted.
+    """
+    from benchmarks.reports import findings, findings_figure, style
+    from benchmarks.reports.index import FINDINGS
+
+    in_order = sorted(reports, key=lambda report: natural(report.table.name))
+    page, points = findings.page(in_order, counter, results, latencies)
+    stem = output / FINDINGS
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        written = [_replace(stem.with_suffix(".md"), page)]
+        if findings_figure.panels(points):
+            written.append(_replace(stem.with_suffix(".csv"), findings_figure.tidy_csv(points)))
+            written += style.save(findings_figure.draw(points), stem)
+    except OSError as error:
+        raise UserError(f"cannot write {output}: {error.strerror or error}") from error
     return written
 
 

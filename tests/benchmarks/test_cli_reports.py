@@ -77,8 +77,31 @@ def test_all_also_writes_the_combined_view_and_one_table_adds_to_the_index(paper
         f"cifar10_{cost}.{suffix}" for cost in ("macs", "params") for suffix in ("png", "pdf")
     }
     assert (out / "all-tables.tex").read_bytes() == one_by_one["all-tables.tex"]
-    assert (out / "index.md").read_bytes().startswith(one_by_one["index.md"])  # and then the combined view
+    document = (out / "index.md").read_bytes()
+    first, _, rest = document.partition(b"\n**What was claimed")
+    assert (first + rest.partition(b"**\n")[2]).startswith(one_by_one["index.md"])  # and then the combined view
     assert f"wrote {out / 'combined'}\n" in capsys.readouterr().out
+
+
+def test_findings_read_all_tables_and_write_none(papers, tmp_path, capsys):
+    samples.write_table(papers, plain(), "sample/table2")
+    out = tmp_path / "out"
+    assert reproduce(papers, tmp_path, "findings") == 0
+    assert {file.name for file in out.iterdir()} == {"findings.md", "index.md", "all-tables.tex"}
+    assert f"wrote {out / 'findings.md'}\n" in capsys.readouterr().out
+    page = (out / "findings.md").read_text()
+    assert "[sample/table1](sample/table1.md)" in page
+    assert "[sample/table2](sample/table2.md)" in page
+    assert "(findings.md)" in (out / "index.md").read_text()
+    assert reproduce(papers, tmp_path, "all") == 0
+    assert (out / "findings.md").read_text() == page
+
+
+def test_findings_of_a_broken_table_say_so(papers, tmp_path, capsys):
+    samples.write_table(papers, "rows: [", "malformed/table1")
+    assert reproduce(papers, tmp_path, "findings") == 1
+    assert "malformed/table1.yaml" in capsys.readouterr().err
+    assert "sample/table1" in (tmp_path / "out" / "findings.md").read_text()
 
 
 def test_an_unknown_table_is_one_line_and_exit_code_2(papers, tmp_path, capsys):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from benchmarks.ledger import ITERATION_COSTS, LATENCY
 from benchmarks.published import select_tables
-from benchmarks.reports import combined, curves, index, iteration_costs, latencies, render
+from benchmarks.reports import combined, curves, findings, findings_figure, index, iteration_costs, latencies, render
 from benchmarks.reports.sources import ComplexityCounter, kept_costs, kept_latencies, ledger_results, ledger_runs
 from benchmarks.reports.write import curve_groups, join, texts
 
@@ -51,6 +52,12 @@ def test_all_committed_reports_are_up_to_date():
     points = combined.points([joined.report for joined in found], counter)
     for dataset in combined.DATASETS:
         check(f"{index.COMBINED}/{dataset}.csv", combined.tidy_csv(points[points.dataset == dataset]), "all")
+    page, points = findings.page(
+        [joined.report for joined in found], counter, ledger_results(ROOT / "results", stop), timed
+    )
+    check(f"{index.FINDINGS}.md", page, index.FINDINGS)
+    check(f"{index.FINDINGS}.csv", findings_figure.tidy_csv(points), index.FINDINGS)
+    assert (ROOT / "reports" / f"{index.FINDINGS}.png").is_file()
 
 
 @pytest.mark.parametrize(("name", "fresh"), [("index.md", index.markdown), ("all-tables.tex", index.latex)])
@@ -81,6 +88,18 @@ def test_the_committed_latencies_are_up_to_date():
         check(f"{LATENCY}.csv", latencies.tidy_csv(found), LATENCY)
     drawn = {group.stem for group in latencies.groups(found) if len(group.models()) >= latencies.ENOUGH}
     assert {file.stem for file in (ROOT / "reports" / LATENCY).glob("*.png")} == drawn
+
+
+def test_every_link_of_the_findings_leads_somewhere():
+    page = (ROOT / "reports" / f"{index.FINDINGS}.md").read_text(encoding="utf-8")
+    headings = [line.lstrip("#").strip() for line in page.splitlines() if line.startswith("#")]
+    anchors = {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    assert len(links) > 20
+    for link in links:
+        file, _, anchor = link.partition("#")
+        assert (ROOT / "reports" / file).exists(), link
+        assert file or anchor in anchors, link
 
 
 def test_every_report_belongs_to_a_table():
