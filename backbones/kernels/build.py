@@ -19,7 +19,8 @@ SOURCES = Path(__file__).parent / "src"
 NAME = "_slim_kernels.so"
 _FLAGS = ("-O3", "-std=gnu11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
 _PLAIN = ("chain.c", "conv.c", "isa.c", "memory.c", "pool.c", "slim.c", "threads.c")
-# tile.c is compiled once for each: name, floats in a register, flags.
+_LANES = ("fold.c", "tile.c")
+# These are compiled once for each: name, floats in a register, flags.
 _PORTABLE = ("portable", 4, ())
 _X86 = (
     ("avx2", 8, ("-mavx2", "-mfma")),
@@ -64,7 +65,7 @@ def build(target: Path, extra: Sequence[str] = ()) -> Path:
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     steps: list[tuple[str, Sequence[str]]] = [(name, ["-DSLIM_X86"] if x86 else []) for name in _PLAIN]
     for isa, width, flags in (_PORTABLE, *(_X86 if x86 else ())):
-        steps.append(("tile.c", [f"-DSLIM_ISA={isa}", f"-DSLIM_WIDTH={width}", *flags]))
+        steps += [(name, [f"-DSLIM_ISA={isa}", f"-DSLIM_WIDTH={width}", *flags]) for name in _LANES]
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         objects = [f"{folder}/{i}.o" for i in range(len(steps))]
         running = [

@@ -81,7 +81,10 @@ class _Plan:
         elif step.kind == library.FOLD:
             chunk = step.in_channels // step.groups
             paths = step.out_channels // chunk
-            layer.folding = library.Folding(n, channels, height * width, paths, step.groups, chunk, threads)
+            size = height * width
+            layer.folding = library.Folding(
+                n, channels, size, paths, step.groups, chunk, paths * chunk * size, threads=threads
+            )
         else:
             weights, units = self.pointers[at : at + step.tensors], 0
             if step.kind == library.DEPTHWISE:

@@ -60,7 +60,10 @@ class Gate(ctypes.Structure):
 class Folding(ctypes.Structure):
     """``slim_folding`` of kernels.h."""
 
-    _fields_ = [(name, ctypes.c_int64) for name in ("batch", "channels", "size", "paths", "chunks", "width", "threads")]
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in ("batch", "channels", "size", "paths", "chunks", "width", "next", "last", "half", "threads")
+    ]
 
 
 class Place(ctypes.Structure):
@@ -102,6 +105,8 @@ def load(path: Path) -> ctypes.CDLL:
     library.slim_max_pool.argtypes = [pointer] * 3
     library.slim_large_pages.argtypes = [pointer, ctypes.c_int64]
     library.slim_large_pages.restype = ctypes.c_int64
+    library.slim_conv_fold.argtypes = [pointer] * 4
+    library.slim_conv_unfold.argtypes = [pointer] * 6
     return library
 
 

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from backbones.ops._folding import fold
 from backbones.ops._statistics import normalise_pooled
 
 Arrangement = Literal["flip", "none", "flip-both", "shuffle"]
@@ -150,11 +151,13 @@ class SlimConv2d(nn.Module):
         if below is None:
             below = self._shuffled(w)
         above = flipped if self.arrangement == "flip-both" else w
-        chunks = self._chunks(x)
-        paths = [self.top(self._fold(chunks, above)), self.bottom(self._fold(chunks, below))]
+        weights = [above, below]
+        transforms = [self.top, self.bottom]
         if self.third is not None:
-            paths.append(self.third(self._fold(chunks, self._shuffled(w))))
-        return torch.cat(paths, 1)
+            weights.append(self._shuffled(w))
+            transforms.append(self.third)
+        folded = fold(x, weights, self.r, self.width)  # Eq. (2)
+        return torch.cat([transform(part) for transform, part in zip(transforms, folded, strict=True)], 1)
 
     def _weights(self, x: Tensor) -> Tensor:
         """Eq. (1): ``(N, C, H, W) -> (N, C, 1, 1)`` in (0, 1)."""
@@ -166,18 +169,6 @@ class SlimConv2d(nn.Module):
     def _shuffled(self, w: Tensor) -> Tensor:
         assert self.order is not None
         return w.index_select(1, self.order)
-
-    def _chunks(self, x: Tensor) -> tuple[Tensor, ...]:
-        """``(N, C, H, W) -> r x (N, C // r, H, W)``; channels that are left over are dropped.
-
-        One split, since its gradient is one concatenation; that of each slice would be a whole tensor of zeros.
-        """
-        return torch.split(x, self.width, 1)[: self.r]
-
-    def _fold(self, chunks: tuple[Tensor, ...], w: Tensor) -> Tensor:
-        """Eq. (2): weight the chunks of x and sum: ``r x (N, C // r, H, W), (N, C, 1, 1) -> (N, C // r, H, W)``."""
-        first, *others = (chunk * weight for chunk, weight in zip(chunks, self._chunks(w), strict=True))
-        return sum(others, start=first)
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, r={self.r}, arrangement={self.arrangement!r}"

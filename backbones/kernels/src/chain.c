@@ -11,7 +11,11 @@ int slim_chain(const slim_layer *l, int64_t layers, const float *input, float *o
         if (residual) residual += l->residual.at;
         if (l->kind == SLIM_POOL) failed = slim_max_pool(&l->pooling, x, y);
         else if (l->kind == SLIM_GATE) failed = slim_conv_gate(&l->gate, x, y);
-        else if (l->kind == SLIM_FOLD) failed = slim_conv_fold(&l->folding, x, residual, y);
+        else if (l->kind == SLIM_FOLD) {
+            void *maps[SLIM_PATHS];
+            for (int64_t p = 0; p < l->folding.paths; p++) maps[p] = y + p * l->folding.width * l->folding.size;
+            failed = slim_conv_fold(&l->folding, x, residual, maps);
+        }
         else if (l->kind == SLIM_STREAMS)
             failed = slim_conv_streams(&l->shape, &l->streams, x, l->scale, l->bias, residual, y);
         else if (l->kind == SLIM_DEPTHWISE)

@@ -11,11 +11,12 @@
     void slim_split_##isa(const slim_splitting *, const float *, float *);                                  \
     void slim_depthwise_##isa(const slim_depthwise *);                                                      \
     float slim_mean_##isa(const float *, int64_t);                                                          \
-    void slim_fold_##isa(const slim_folding *, const float *, const float *, float *);                      \
+    void slim_fold_##isa(const slim_folding *, const slim_piece *);                                         \
+    void slim_unfold_##isa(const slim_folding *, const slim_piece *);                                       \
     void slim_pool_##isa(const slim_pooling *, const float *, float *, float *);                            \
     static const slim_isa isa = {#isa, strips, slim_stream_##isa, slim_product_##isa, slim_fill_##isa,      \
                                  slim_store_##isa, slim_split_##isa, slim_depthwise_##isa, slim_mean_##isa, \
-                                 slim_fold_##isa, slim_pool_##isa};
+                                 slim_fold_##isa, slim_unfold_##isa, slim_pool_##isa};
 
 DECLARE(portable, 0)
 #ifdef SLIM_X86

@@ -82,10 +82,27 @@ typedef struct {
     int64_t planes, height, width, out_height, out_width, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, threads;
 } slim_pooling;
 
-/* Eq. 2 for all paths: (batch, channels, size) and (batch, paths, chunks, width) to (batch, paths, width, size). */
+#define SLIM_PATHS 3
+#define SLIM_CHUNKS 8
+#define SLIM_FOLD_TILE 2048 /* numbers of the input at a time: they are in the first cache while they are used */
+
+/* Eq. 2 for all paths: x (batch, channels, size) and weights (batch, paths, chunks, width) to a map (batch, width,
+ * size) a path; with `last`, x and the maps are (batch, size, channels) and (batch, size, width). */
 typedef struct {
-    int64_t batch, channels, size, paths, chunks, width, threads;
+    int64_t batch, channels, size, paths, chunks, width; /* up to SLIM_PATHS, up to SLIM_CHUNKS */
+    int64_t next;                                        /* numbers between two images of a map */
+    int64_t last, half, threads;                         /* half: x and maps are bfloat16; weights never */
 } slim_folding;
+
+/* One channel of an image, or with `last` some pixels of all channels. */
+typedef struct {
+    const char *x;
+    const float *weights;
+    char *y[SLIM_PATHS]; /* of the gradients: those of the maps, which are read */
+    char *dx;            /* or NULL */
+    float *dweights;
+    int64_t pixels;
+} slim_piece;
 
 typedef struct {
     const char *name;
@@ -98,7 +115,8 @@ typedef struct {
     void (*split)(const slim_splitting *, const float *from, float *to);
     void (*depthwise)(const slim_depthwise *);
     float (*mean)(const float *x, int64_t n);
-    void (*fold)(const slim_folding *, const float *x, const float *weights, float *y); /* one channel of all paths */
+    void (*fold)(const slim_folding *, const slim_piece *);
+    void (*unfold)(const slim_folding *, const slim_piece *);
     void (*pool)(const slim_pooling *, const float *x, float *y, float *line);
 } slim_isa;
 
@@ -158,7 +176,10 @@ typedef struct {
     const float *squeeze, *squeeze_bias, *excite, *excite_bias; /* (hidden, channels), (hidden,), (outputs, hidden), (outputs,) */
 } slim_gate;
 SLIM_API int slim_conv_gate(const slim_gate *, const float *x, float *weights);
-SLIM_API int slim_conv_fold(const slim_folding *, const float *x, const float *weights, float *y);
+SLIM_API int slim_conv_fold(const slim_folding *, const void *x, const float *weights, void *const *y);
+/* From the gradients g of the maps to those of x (unless dx is NULL) and of the weights. Returns 0, or 1: no memory. */
+SLIM_API int slim_conv_unfold(const slim_folding *, const void *x, const float *weights, const void *const *g, void *dx,
+                              float *dweights);
 
 /* One layer of a chain: what it reads and writes, in floats from where that begins. */
 enum { SLIM_STREAMS, SLIM_PRODUCTS, SLIM_DEPTHWISE, SLIM_POOL, SLIM_GATE, SLIM_FOLD };

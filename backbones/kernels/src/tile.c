@@ -5,27 +5,13 @@
  * begins. Nothing but the running sum is in registers, and no branch depends on where a mask ends.
  */
 #include "kernels.h"
+#include "lanes.h"
 
 #ifndef SLIM_FAR
 #define SLIM_FAR 2048
 #endif
 
-#define JOIN(a, b) a##_##b
-#define NAME(a, b) JOIN(a, b)
-#define INLINE static inline __attribute__((always_inline))
-
-#if SLIM_WIDTH == 16
-#include <immintrin.h>
-#define LANES 16
-#define WIDE 8 /* units of a product at a time: 8 * 3 sums in registers */
-#else
-#define LANES SLIM_WIDTH
-#define WIDE 4
-#endif
-
-typedef float vector __attribute__((vector_size(LANES * 4)));
-typedef int32_t mask __attribute__((vector_size(LANES * 4)));
-typedef float loose __attribute__((vector_size(LANES * 4), aligned(4)));
+#define WIDE (LANES == 16 ? 8 : 4) /* units of a product at a time: 8 * 3 sums in registers */
 
 #define KEEP(pointer) __asm__("" : "+r"(pointer)) /* else each operand has an index register: a load is two operations */
 
@@ -142,25 +128,6 @@ INLINE vector finish(vector v, vector more, const int added, const float scale, 
     if (activation) v = LARGEST((vector){0}, v);
     if (activation == SLIM_RELU6) v = SMALLEST((vector){0} + 6, v);
     return v;
-}
-
-/* Up to LANES floats. */
-INLINE vector take(const float *from, int64_t n) {
-#if SLIM_WIDTH == 16
-    return (vector)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), from);
-#else
-    vector v = {0};
-    for (int64_t l = 0; l < n; l++) v[l] = from[l];
-    return v;
-#endif
-}
-
-INLINE void put(float *to, vector v, int64_t n) {
-#if SLIM_WIDTH == 16
-    _mm512_mask_storeu_ps(to, (__mmask16)((1u << n) - 1), (__m512)v);
-#else
-    for (int64_t l = 0; l < n; l++) to[l] = v[l];
-#endif
 }
 
 INLINE int not_finite(mask bad) {
@@ -487,7 +454,7 @@ void NAME(slim_depthwise, SLIM_ISA)(const slim_depthwise *d) {
     else depthwise_rows(d, w, 0);
 }
 
-/* --- SlimConv ----------------------------------------------------------------------------------------------------- */
+/* --- the mean of a channel ---------------------------------------------------------------------------------------- */
 
 float NAME(slim_mean, SLIM_ISA)(const float *x, int64_t n) {
     vector sum[4] = {{0}};
@@ -499,40 +466,6 @@ float NAME(slim_mean, SLIM_ISA)(const float *x, int64_t n) {
     sum[0] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
     for (int l = 0; l < LANES; l++) all += sum[0][l];
     return all / n;
-}
-
-INLINE void fold_paths(const slim_folding *f, const float *x, const float *weights, float *y, const int paths, const int chunks) {
-    vector w[3][4];
-    for (int p = 0; p < paths; p++)
-        for (int c = 0; c < chunks; c++) w[p][c] = weights[(p * chunks + c) * f->width] - (vector){0};
-    const int64_t chunk = f->width * f->size;
-    int64_t i = 0;
-    for (; i + LANES <= f->size; i += LANES)
-        for (int p = 0; p < paths; p++) {
-            vector sum = w[p][0] * *(const loose *)(x + i);
-            for (int c = 1; c < chunks; c++) sum += w[p][c] * *(const loose *)(x + c * chunk + i);
-            *(loose *)(y + p * chunk + i) = sum;
-        }
-    for (; i < f->size; i++)
-        for (int p = 0; p < paths; p++) {
-            float sum = w[p][0][0] * x[i];
-            for (int c = 1; c < chunks; c++) sum += w[p][c][0] * x[c * chunk + i];
-            y[p * chunk + i] = sum;
-        }
-}
-
-/* One channel of the folded maps of all paths. */
-void NAME(slim_fold, SLIM_ISA)(const slim_folding *f, const float *x, const float *weights, float *y) {
-    if (f->paths == 2 && f->chunks == 2) fold_paths(f, x, weights, y, 2, 2);
-    else if (f->paths == 2 && f->chunks == 4) fold_paths(f, x, weights, y, 2, 4);
-    else
-        for (int64_t p = 0; p < f->paths; p++)
-            for (int64_t i = 0; i < f->size; i++) {
-                float sum = 0;
-                for (int64_t c = 0; c < f->chunks; c++)
-                    sum += weights[(p * f->chunks + c) * f->width] * x[c * f->width * f->size + i];
-                y[p * f->width * f->size + i] = sum;
-            }
 }
 
 /* --- max pooling -------------------------------------------------------------------------------------------------- */
