@@ -1,5 +1,7 @@
 """Layers for inference: learnable versatile filters in C, SlimConv folded, and :func:`deploy`, which puts them in.
 
+SlimConv's sums of weighted chunks are the library's in training, too (``backbones.ops``).
+
 ``src/`` is compiled when the package is installed, where a C compiler is there; a checkout that was not installed gets
 the library by ``python -m backbones.kernels``. The environment variable ``SLIMBENCH_KERNELS`` chooses an instruction
 set (``avx512``, ``avx2``, ``portable``), or PyTorch's dense convolution (``none``).
