@@ -28,9 +28,10 @@ static const slim_isa *now;
 
 static int there(const char *name) {
 #ifdef SLIM_X86
-    if (!strcmp(name, "avx512")) /* what build.py compiles it for; the first processors with avx512f had not all of it */
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma");
+    /* All that build.py compiles it for: the first processors with avx512f had not the rest. */
+    if (!strcmp(name, "avx512"))
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
     if (!strcmp(name, "avx2")) return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma");
 #endif
     return !strcmp(name, "portable");
