@@ -76,7 +76,12 @@ def shapes_of(shape: Sequence[int], steps: Sequence[Step]) -> dict[int, Shape4]:
 
 
 def places_of(shapes: Mapping[int, Shape4], steps: Sequence[Step]) -> tuple[dict[int, tuple[int, int]], int]:
-    """A place (what it is in, floats) for each value, the lowest that no living one has; the floats that all need."""
+    """A place (what it is in, floats) for each value; the floats that all need.
+
+    The lowest place that no living value has. An output takes the place of the map that is added to it, if nobody
+    reads that one later: a layer reads each of its numbers just before it writes there, and one map less goes through
+    the cache.
+    """
     last: dict[int, int] = {}
     for i, step in enumerate(steps):
         last |= dict.fromkeys((step.x, step.residual, step.y), i)
@@ -84,6 +89,11 @@ def places_of(shapes: Mapping[int, Shape4], steps: Sequence[Step]) -> tuple[dict
     living: list[tuple[int, int, int]] = []  # begin, end, last step that needs it
     for i, step in enumerate(steps):
         if step.y in places:
+            continue
+        own = step.kind != library.FOLD and step.residual != step.x and shapes.get(step.residual) == shapes[step.y]
+        if own and last[step.residual] == i and places[step.residual][0] == library.ARENA:
+            places[step.y] = places[step.residual]
+            living = [(b, e, last[step.y] if b == places[step.y][1] else end) for b, e, end in living]
             continue
         n, channels, height, width = shapes[step.y]
         size = (n * channels * height * width + 15) // 16 * 16

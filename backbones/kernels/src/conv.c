@@ -11,7 +11,7 @@
 #include "kernels.h"
 
 #define RUNS ((SLIM_TILE > SLIM_PRODUCT_TILE ? SLIM_TILE : SLIM_PRODUCT_TILE) + 2)        /* of one tile: a row of pixels or an image begins at most at each pixel */
-#define CHUNK 128                   /* units whose sums are kept while all blocks pass */
+#define CHUNK 128                   /* units whose sums are kept while all blocks pass: 64 pairs, or 16 times SLIM_UNITS */
 
 /* The columns of slim_products. */
 typedef struct {
@@ -46,7 +46,7 @@ typedef struct {
 typedef struct {
     slim_run in[RUNS], out[RUNS];
     int ins, outs;
-    int64_t begin, padded, thin; /* first pixel; pixels in whole lanes; those beyond them, or zeros make the lanes whole */
+    int64_t begin, length, padded, thin; /* first pixel; pixels; those in whole lanes; those beyond, or zeros fill the lane */
 } tile;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -114,6 +114,7 @@ static void lay_out(const plan *p, int64_t t, tile *l) {
     const int64_t end = t == p->tiles - 1 ? p->pixels : (t + 1) * lanes / p->tiles * SLIM_LANES;
     const int64_t line = p->phase_width == s->out_width ? size : s->out_width;
     l->begin = begin;
+    l->length = end - begin;
     l->thin = lanes == up(p->pixels, SLIM_LANES) ? 0 : (end - begin) % SLIM_LANES;
     l->padded = l->thin ? end - begin - l->thin : up(end - begin, SLIM_LANES) * SLIM_LANES;
     l->ins = l->outs = 0;
@@ -139,6 +140,14 @@ static void lay_out(const plan *p, int64_t t, tile *l) {
     }
 }
 
+/* Copy what positions read to a panel. Zeros fill the last lane: a NaN that was left there would look like one of x. */
+static void fill(const plan *p, const tile *l, float *panel, int64_t stride, const float *phases, const int64_t *koff,
+                 int64_t rows) {
+    p->isa->fill(panel, stride, phases, koff, rows, l->in, l->ins);
+    for (int64_t k = 0; l->length < l->padded && k < rows; k++)
+        for (int64_t q = l->length; q < l->padded; q++) panel[k * stride + q] = 0;
+}
+
 static slim_store outputs_of(const plan *p, const tile *l, int64_t output, int64_t count) {
     const int64_t size = p->s->out_height * p->s->out_width;
     return (slim_store){
@@ -155,14 +164,13 @@ static slim_store outputs_of(const plan *p, const tile *l, int64_t output, int64
 }
 
 /* Store outputs of a group that follow each other. */
-static int store(const plan *p, const tile *l, int64_t output, int64_t count, const float *sums, int64_t secondaries,
-                 int64_t next, int64_t across, int check) {
+static void store(const plan *p, const tile *l, int64_t output, int64_t count, const float *sums, int64_t secondaries,
+                  int64_t next, int64_t across) {
     slim_store o = outputs_of(p, l, output, count);
     o.secondaries = secondaries;
     o.next = next;
     o.across = across;
-    o.check = check;
-    return p->isa->store(&o, sums);
+    p->isa->store(&o, sums);
 }
 
 /* What the store will touch: bring it near while the sums are computed. */
@@ -224,7 +232,9 @@ static void exact_stream(const slim_stream *b, int64_t pair, float *sums) {
     }
 }
 
-static int stream_tile(const plan *p, const tile *l, int64_t group, int64_t from, int64_t to, char *scratch, int exact) {
+/* What one tile needs of pairs of units. A pair with a running sum that is not finite is computed again, exactly, before
+ * it is stored: the residual may lie where its outputs go. */
+static void stream_tile(const plan *p, const tile *l, int64_t group, int64_t from, int64_t to, char *scratch, int exact) {
     const slim_shape *s = p->s;
     const slim_streams *w = p->streams;
     const int64_t pairs = up(s->units, 2), rows = p->rows, outputs = s->out_channels / s->groups;
@@ -233,10 +243,10 @@ static int stream_tile(const plan *p, const tile *l, int64_t group, int64_t from
     float *panel = (float *)scratch, *sums = panel + (SLIM_BLOCK + 2 + 32) * SLIM_TILE;
     slim_stream b = {.steps = w->steps, .secondaries = w->secondaries, .units = s->units, .pixels = (int)l->padded,
                      .panel = panel, .snapshots = panel + (SLIM_BLOCK + 2) * SLIM_TILE};
-    int bad = 0;
+    uint64_t bad = 0; /* a bit for each pair */
     for (int64_t block = 0; block < p->blocks; block++) {
         const int64_t k = block * rows, last = block == p->blocks - 1;
-        p->isa->fill(panel, SLIM_TILE, phases, p->koff + k, least(rows, positions - k), l->in, l->ins);
+        fill(p, l, panel, SLIM_TILE, phases, p->koff + k, least(rows, positions - k));
         memset(panel + SLIM_BLOCK * SLIM_TILE, 0, SLIM_TILE * sizeof(float));
         b.starts = w->starts + (group * p->blocks + block) * (pairs + 1);
         b.first = block == 0;
@@ -249,14 +259,15 @@ static int stream_tile(const plan *p, const tile *l, int64_t group, int64_t from
                 for (int64_t u = 0; u < units; u++)
                     expect(p, l, group * outputs + w->outputs[2 * pair + u], w->secondaries[2 * pair + u]);
             if (exact) exact_stream(&b, pair, mine);
-            else p->isa->stream(&b, pair, mine);
-            if (last)
+            else bad |= (uint64_t)p->isa->stream(&b, pair, mine) << (pair - from);
+            if (!last) continue;
+            if (bad >> (pair - from) & 1) stream_tile(p, l, group, pair, pair + 1, scratch, 1);
+            else
                 for (int64_t u = 0; u < units; u++)
-                    bad |= store(p, l, group * outputs + w->outputs[2 * pair + u], w->secondaries[2 * pair + u],
-                                 mine + u * 4 * SLIM_TILE, 4, SLIM_TILE, 0, !exact);
+                    store(p, l, group * outputs + w->outputs[2 * pair + u], w->secondaries[2 * pair + u],
+                          mine + u * 4 * SLIM_TILE, 4, SLIM_TILE, 0);
         }
     }
-    return bad;
 }
 
 /* --- products ----------------------------------------------------------------------------------------------------- */
@@ -285,22 +296,23 @@ static void exact_product(const slim_product *b, int masked) {
         }
 }
 
-static int product_tile(const plan *p, const tile *l, int64_t group, int64_t from, int64_t to, char *scratch, int exact) {
+/* The same of SLIM_UNITS units at a time. */
+static void product_tile(const plan *p, const tile *l, int64_t group, int64_t from, int64_t to, char *scratch, int exact) {
     const slim_shape *s = p->s;
     const columns *w = p->products;
     const int64_t outputs = s->out_channels / s->groups, groups = up(s->units, SLIM_UNITS), all = w->kept[p->blocks];
     const int64_t thin = SLIM_UNITS * w->secondaries * SLIM_THIN, each = SLIM_UNITS * w->secondaries * SLIM_PRODUCT_TILE + thin;
     float *panel = (float *)scratch, *sums = panel + (p->rows + 1) * SLIM_PRODUCT_TILE;
     const int dense = w->secondaries == 1, one_run = l->outs == 1 && l->out[0].length >= l->padded;
-    slim_product b = {.secondaries = (int)w->secondaries, .pixels = (int)l->padded, .thin = (int)l->thin, .dense = dense};
+    slim_product b = {.secondaries = (int)w->secondaries, .pixels = (int)l->padded, .thin = (int)l->thin, .check = w->check, .dense = dense};
     const float *phases = p->phases + group * (s->in_channels / s->groups) * p->channel;
     const int direct = p->direct && !(p->plain && l->begin + l->padded > p->pixels); /* nothing is read beyond x */
-    int bad = 0;
+    uint64_t bad = 0; /* a bit for each SLIM_UNITS units */
     for (int64_t block = 0; block < p->blocks; block++) {
         const int64_t k = w->kept[block], rows = w->kept[block + 1] - k, last = block == p->blocks - 1;
         b.from = direct ? phases + l->begin : panel;
         b.koff = direct ? p->koff + k : p->of_panel;
-        if (!direct) p->isa->fill(panel, SLIM_PRODUCT_TILE, phases, p->koff + k, rows, l->in, l->ins);
+        if (!direct) fill(p, l, panel, SLIM_PRODUCT_TILE, phases, p->koff + k, rows);
         b.rows = w->rows + w->segments[block];
         b.reads = w->reads + w->segments[block];
         b.outputs = w->outputs;
@@ -317,13 +329,17 @@ static int product_tile(const plan *p, const tile *l, int64_t group, int64_t fro
             if (!block) memset(dense && !exact ? b.thin_sums : b.sums, 0, (dense && !exact ? thin : each) * sizeof(float));
             approach(&f);
             if (last) expect(p, l, group * outputs + first, count);
-            slim_store out = outputs_of(p, l, group * outputs + first, count);
-            const int at_once = last && dense && one_run && count == SLIM_UNITS && !exact;
-            out.check = !exact && w->check;
+            const slim_store out = outputs_of(p, l, group * outputs + first, count);
+            /* pixels are stored while others of these units are not yet known to be finite */
+            const int at_once = last && dense && one_run && count == SLIM_UNITS && !exact && !(w->check && out.residual);
             b.out = at_once ? &out : 0;
             if (exact) exact_product(&b, w->masked);
-            else bad |= p->isa->product(&b);
+            else bad |= (uint64_t)p->isa->product(&b) << (units - from);
             if (!last) continue;
+            if (bad >> (units - from) & 1) {
+                product_tile(p, l, group, units, units + 1, scratch, 1);
+                continue;
+            }
             for (int64_t i = 0; !exact && i < thin; i++) {
                 const int64_t unit = i % SLIM_UNITS, q = i / SLIM_UNITS % SLIM_THIN, j = i / SLIM_UNITS / SLIM_THIN;
                 if (q < l->thin) b.sums[(j * SLIM_UNITS + unit) * SLIM_PRODUCT_TILE + l->padded + q] = b.thin_sums[i];
@@ -334,14 +350,13 @@ static int product_tile(const plan *p, const tile *l, int64_t group, int64_t fro
                 more.run = &beyond;
                 more.secondaries = 1;
                 more.across = SLIM_PRODUCT_TILE;
-                if (beyond.length) bad |= p->isa->store(&more, b.sums);
+                if (beyond.length) p->isa->store(&more, b.sums);
                 continue;
             }
-            bad |= store(p, l, group * outputs + first, count, b.sums, w->secondaries,
-                         SLIM_UNITS * SLIM_PRODUCT_TILE, SLIM_PRODUCT_TILE, out.check);
+            store(p, l, group * outputs + first, count, b.sums, w->secondaries, SLIM_UNITS * SLIM_PRODUCT_TILE,
+                  SLIM_PRODUCT_TILE);
         }
     }
-    return bad;
 }
 
 /* --- the whole ---------------------------------------------------------------------------------------------------- */
@@ -355,9 +370,8 @@ static void one_tile(void *context, int64_t item, int me) {
     char *scratch = p->scratch + me * p->of_thread;
     tile l;
     lay_out(p, item / p->chunks / s->groups, &l);
-    int (*const work)(const plan *, const tile *, int64_t, int64_t, int64_t, char *, int) =
-        p->streams ? stream_tile : product_tile;
-    if (work(p, &l, group, from, to, scratch, 0)) work(p, &l, group, from, to, scratch, 1);
+    if (p->streams) stream_tile(p, &l, group, from, to, scratch, 0);
+    else product_tile(p, &l, group, from, to, scratch, 0);
 }
 
 static int convolve(plan *p, const float *x, const float *residual, float *y) {
@@ -390,6 +404,7 @@ static int convolve(plan *p, const float *x, const float *residual, float *y) {
     p->scratch = space->memory;
     p->koff = (int64_t *)(p->scratch + scratch);
     p->split = (float *)(p->scratch + scratch + koff);
+    if (split) memset(p->split + at_once * p->image, 0, 2 * SLIM_LANES * sizeof(float)); /* read beyond the last row */
     offsets_of_positions(p, p->products ? p->products->order : 0, positions);
     p->of_panel = p->koff + positions + s->kernel_h * s->kernel_w; /* where the rows of a panel begin */
     for (int64_t k = 0; k < p->rows; k++) p->of_panel[k] = k * SLIM_PRODUCT_TILE;

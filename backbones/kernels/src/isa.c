@@ -4,10 +4,10 @@
 #include "kernels.h"
 
 #define DECLARE(isa, strips)                                                                                \
-    void slim_stream_##isa(const slim_stream *, int64_t, float *);                                          \
+    int slim_stream_##isa(const slim_stream *, int64_t, float *);                                           \
     int slim_product_##isa(const slim_product *);                                                           \
     void slim_fill_##isa(float *, int64_t, const float *, const int64_t *, int64_t, const slim_run *, int); \
-    int slim_store_##isa(const slim_store *, const float *);                                                \
+    void slim_store_##isa(const slim_store *, const float *);                                               \
     void slim_split_##isa(const slim_splitting *, const float *, float *);                                  \
     void slim_depthwise_##isa(const slim_depthwise *);                                                      \
     float slim_mean_##isa(const float *, int64_t);                                                          \

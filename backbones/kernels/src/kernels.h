@@ -41,6 +41,7 @@ typedef struct {
     const int64_t *koff;
     float *sums; /* (secondaries, SLIM_UNITS, SLIM_PRODUCT_TILE) */
     float *thin_sums; /* (secondaries, SLIM_THIN, SLIM_UNITS) */
+    int check;                    /* whether that matters */
     int dense, first;             /* one secondary with all weights; the sums start here */
     const struct slim_store *out; /* of a dense product: outputs whose sums end here and need not be kept, or NULL */
 } slim_product;
@@ -57,7 +58,7 @@ typedef struct slim_store {
     int64_t size, count, secondaries; /* floats between two outputs; outputs; those of a unit */
     int64_t next, across;             /* floats of the sums between two secondaries, two units */
     const slim_run *run;
-    int runs, activation, check;
+    int runs, activation;
 } slim_store;
 
 /* A picture moved apart into its phases: every stride_h-th row and stride_w-th column, zeros around it included. */
@@ -107,11 +108,11 @@ typedef struct {
 typedef struct {
     const char *name;
     int strips; /* depthwise can do without phases */
-    void (*stream)(const slim_stream *, int64_t pair, float *sums);
-    int (*product)(const slim_product *); /* whether an output that it stored and checked is not finite */
+    int (*stream)(const slim_stream *, int64_t pair, float *sums); /* both: whether a running sum is not finite */
+    int (*product)(const slim_product *);
     void (*fill)(float *panel, int64_t stride, const float *from, const int64_t *koff, int64_t rows,
                  const slim_run *, int runs);
-    int (*store)(const slim_store *, const float *sums);
+    void (*store)(const slim_store *, const float *sums);
     void (*split)(const slim_splitting *, const float *from, float *to);
     void (*depthwise)(const slim_depthwise *);
     float (*mean)(const float *x, int64_t n);

@@ -15,6 +15,17 @@
 
 #define KEEP(pointer) __asm__("" : "+r"(pointer)) /* else each operand has an index register: a load is two operations */
 
+/* Whether a bit is set in what was gathered as v - v: 0, or NaN where v is not finite. */
+INLINE int any(mask bad) {
+#if SLIM_WIDTH == 16
+    return _mm512_test_epi32_mask((__m512i)bad, (__m512i)bad) != 0;
+#else
+    int32_t all = 0;
+    for (int l = 0; l < LANES; l++) all |= bad[l];
+    return all != 0;
+#endif
+}
+
 /* --- streams: a pair of units, each with weights and masks of its own --------------------------------------------- */
 
 /* sum += the two weights of a step times their rows; slot = sum. Every step stores: the last step of a run leaves in
@@ -61,7 +72,7 @@ INLINE void fold_any(const vector *s, vector *out, const int secondaries, const 
     else fold(s, out, 1, z, first);
 }
 
-INLINE void stream(const slim_stream *b, int64_t pair, float *sums, const int z, const int at) {
+INLINE int stream(const slim_stream *b, int64_t pair, float *sums, const int z, const int at) {
     const slim_step *step = b->steps + 2 * b->starts[pair], *end = b->steps + 2 * b->starts[pair + 1];
     const char *panel = (const char *)(b->panel + at);
     float *slots = b->snapshots + at, *others = slots + 16 * SLIM_TILE;
@@ -76,16 +87,20 @@ INLINE void stream(const slim_stream *b, int64_t pair, float *sums, const int z,
     fold_any((const vector *)slots, (vector *)(sums + at), b->secondaries[unit], z, b->first);
     if (unit + 1 < b->units)
         fold_any((const vector *)others, (vector *)(sums + 4 * SLIM_TILE + at), b->secondaries[unit + 1], z, b->first);
+    mask bad = {0}; /* a running sum that met what is not finite has stayed so */
+    for (int i = 0; i < z; i++) bad |= (mask)(one[i] - one[i]) | (mask)(two[i] - two[i]);
+    return any(bad);
 }
 
 /* One block of weights for both units of a pair: sums (2, 4, SLIM_TILE). */
-void NAME(slim_stream, SLIM_ISA)(const slim_stream *b, int64_t pair, float *sums) {
-    int at = 0;
-    for (; at + 4 * LANES <= b->pixels; at += 4 * LANES) stream(b, pair, sums, 4, at);
+int NAME(slim_stream, SLIM_ISA)(const slim_stream *b, int64_t pair, float *sums) {
+    int at = 0, bad = 0;
+    for (; at + 4 * LANES <= b->pixels; at += 4 * LANES) bad |= stream(b, pair, sums, 4, at);
     const int left = (b->pixels - at) / LANES;
-    if (left == 3) stream(b, pair, sums, 3, at);
-    else if (left == 2) stream(b, pair, sums, 2, at);
-    else if (left == 1) stream(b, pair, sums, 1, at);
+    if (left == 3) bad |= stream(b, pair, sums, 3, at);
+    else if (left == 2) bad |= stream(b, pair, sums, 2, at);
+    else if (left == 1) bad |= stream(b, pair, sums, 1, at);
+    return bad;
 }
 
 /* --- input and output --------------------------------------------------------------------------------------------- */
@@ -130,14 +145,7 @@ INLINE vector finish(vector v, vector more, const int added, const float scale, 
     return v;
 }
 
-INLINE int not_finite(mask bad) {
-    int any = 0;
-    for (int l = 0; l < LANES; l++) any |= bad[l];
-    return any != 0;
-}
-
-INLINE int store(const slim_store *o, const float *sum, const int added, const int activation, const int check) {
-    mask bad = {0};
+INLINE void store(const slim_store *o, const float *sum, const int added, const int activation) {
     for (int64_t j = 0, secondary = 0; j < o->count; j++) {
         const float scale = o->scale ? o->scale[j] : 1, bias = o->bias ? o->bias[j] : 0;
         for (int r = 0; r < o->runs; r++) {
@@ -147,40 +155,31 @@ INLINE int store(const slim_store *o, const float *sum, const int added, const i
             int64_t left = o->run[r].length;
             for (; left >= LANES; left -= LANES, s += LANES, y += LANES, more += LANES) {
                 const vector v = *(const loose *)s;
-                if (check) bad |= (mask)(v - v); /* 0, or NaN where v is not finite */
                 *(loose *)y = finish(v, added ? *(const loose *)more : v, added, scale, bias, activation);
             }
             if (!left) continue;
             const vector v = take(s, left);
-            if (check) bad |= (mask)(v - v);
             put(y, finish(v, added ? take(more, left) : v, added, scale, bias, activation), left);
         }
         if (++secondary == o->secondaries) secondary = 0, sum += o->across;
     }
-    return check ? not_finite(bad) : 0;
 }
 
-/* y = activation(sum * scale + bias + residual) of outputs side by side. Returns whether a sum is not finite, if asked. */
-int NAME(slim_store, SLIM_ISA)(const slim_store *o, const float *sum) {
-#define CASE(added, activation) return o->check ? store(o, sum, added, activation, 1) : store(o, sum, added, activation, 0)
+/* y = activation(sum * scale + bias + residual) of outputs side by side. */
+void NAME(slim_store, SLIM_ISA)(const slim_store *o, const float *sum) {
     if (o->residual) {
-        if (o->activation == SLIM_RELU) CASE(1, SLIM_RELU);
-        if (o->activation == SLIM_RELU6) CASE(1, SLIM_RELU6);
-        CASE(1, SLIM_NONE);
-    }
-    if (o->activation == SLIM_RELU) CASE(0, SLIM_RELU);
-    if (o->activation == SLIM_RELU6) CASE(0, SLIM_RELU6);
-    CASE(0, SLIM_NONE);
+        if (o->activation == SLIM_RELU) store(o, sum, 1, SLIM_RELU);
+        else if (o->activation == SLIM_RELU6) store(o, sum, 1, SLIM_RELU6);
+        else store(o, sum, 1, SLIM_NONE);
+    } else if (o->activation == SLIM_RELU) store(o, sum, 0, SLIM_RELU);
+    else if (o->activation == SLIM_RELU6) store(o, sum, 0, SLIM_RELU6);
+    else store(o, sum, 0, SLIM_NONE);
 }
 
 /* --- products: units with the same masks -------------------------------------------------------------------------- */
 
-INLINE int finish_product(const slim_store *o, vector (*sum)[3], const int unit, const int z, const int at,
-                          const int added, const int activation) {
-    mask bad = {0};
-    if (o->check)
-        for (int u = 0; u < WIDE; u++)
-            for (int i = 0; i < z; i++) bad |= (mask)(sum[u][i] - sum[u][i]);
+INLINE void finish_product(const slim_store *o, vector (*sum)[3], const int unit, const int z, const int at,
+                           const int added, const int activation) {
     for (int u = 0; u < WIDE; u++) {
         const float scale = o->scale ? o->scale[unit + u] : 1, bias = o->bias ? o->bias[unit + u] : 0;
         const int64_t to = (unit + u) * o->size + o->run->from + at;
@@ -189,7 +188,6 @@ INLINE int finish_product(const slim_store *o, vector (*sum)[3], const int unit,
             ((loose *)(o->y + to))[i] = finish(sum[u][i], more, added, scale, bias, activation);
         }
     }
-    return o->check ? not_finite(bad) : 0;
 }
 
 INLINE int product(const slim_product *b, const int unit, const int z, const int at, const int dense) {
@@ -222,21 +220,23 @@ INLINE int product(const slim_product *b, const int unit, const int z, const int
                 for (int i = 0; i < z; i++) ((vector *)to)[i] += sum[u][i] * sign;
         }
     }
-    if (!dense) return 0;
-    if (b->out) {
+    mask bad = {0}; /* a running sum that met what is not finite has stayed so */
+    for (int u = 0; b->check && u < WIDE; u++)
+        for (int i = 0; i < z; i++) bad |= (mask)(sum[u][i] - sum[u][i]);
+    if (dense && b->out) {
         const int activation = b->out->activation;
-        if (b->out->residual && activation == SLIM_RELU) return finish_product(b->out, sum, unit, z, at, 1, SLIM_RELU);
-        if (b->out->residual) return finish_product(b->out, sum, unit, z, at, 1, activation);
-        if (activation == SLIM_RELU) return finish_product(b->out, sum, unit, z, at, 0, SLIM_RELU);
-        return finish_product(b->out, sum, unit, z, at, 0, activation);
-    }
-    for (int u = 0; u < WIDE; u++)
-        for (int i = 0; i < z; i++) ((vector *)(kept + u * SLIM_PRODUCT_TILE))[i] = sum[u][i];
-    return 0;
+        if (b->out->residual && activation == SLIM_RELU) finish_product(b->out, sum, unit, z, at, 1, SLIM_RELU);
+        else if (b->out->residual) finish_product(b->out, sum, unit, z, at, 1, activation);
+        else if (activation == SLIM_RELU) finish_product(b->out, sum, unit, z, at, 0, SLIM_RELU);
+        else finish_product(b->out, sum, unit, z, at, 0, activation);
+    } else if (dense)
+        for (int u = 0; u < WIDE; u++)
+            for (int i = 0; i < z; i++) ((vector *)(kept + u * SLIM_PRODUCT_TILE))[i] = sum[u][i];
+    return any(bad);
 }
 
 /* The few pixels beyond whole lanes: here the units lie side by side in a register. */
-INLINE void thin(const slim_product *b, const int pixels, const int chains) {
+INLINE int thin(const slim_product *b, const int pixels, const int chains) {
     typedef float eight __attribute__((vector_size(SLIM_UNITS * 4), aligned(4)));
     const float *from = b->from + b->pixels;
     const eight *value = (const eight *)b->values;
@@ -261,6 +261,13 @@ INLINE void thin(const slim_product *b, const int pixels, const int chains) {
             }
         }
     }
+    int bad = 0;
+    for (int q = 0; b->check && q < pixels; q++) {
+        eight all = sum[0][q];
+        for (int c = 1; c < chains; c++) all += sum[c][q];
+        for (int u = 0; u < SLIM_UNITS; u++) bad |= all[u] - all[u] != 0;
+    }
+    return bad;
 }
 
 /* One block for SLIM_UNITS units; the pixels in even parts of at most three registers. */
@@ -279,10 +286,10 @@ int NAME(slim_product, SLIM_ISA)(const slim_product *b) {
             at += z * LANES;
             left -= z;
         }
-    if (b->thin == 1) thin(b, 1, 4);
-    else if (b->thin == 2) thin(b, 2, 4);
-    else if (b->thin == 3) thin(b, 3, 2);
-    else if (b->thin == 4) thin(b, 4, 2);
+    if (b->thin == 1) bad |= thin(b, 1, 4);
+    else if (b->thin == 2) bad |= thin(b, 2, 4);
+    else if (b->thin == 3) bad |= thin(b, 3, 2);
+    else if (b->thin == 4) bad |= thin(b, 4, 2);
     return bad;
 }
 
