@@ -63,7 +63,7 @@ def test_the_console_script_is_the_module() -> None:
     assert text[0] == text[1]
 
 
-@pytest.mark.parametrize("extra", ["", "mm", "dev"])
+@pytest.mark.parametrize("extra", ["", "mm", "ncnn", "dev"])
 def test_every_direct_dependency_has_a_pin_inside_its_range(extra: str) -> None:
     for requirement in requirements(extra):
         if requirement.name == "tox":  # it makes the environments, so it cannot be pinned inside one

@@ -47,8 +47,10 @@ def command(
         Literal["nchw", "nhwc"], typer.Option(help="Of images and weights in memory; nhwc is channels_last.")
     ] = "nchw",
     mode: Annotated[
-        Literal["eager", "compiled", "deployed", "deployed+compiled"],
-        typer.Option(help="Of networks without one of their own; compiled: inductor with frozen weights."),
+        Literal["eager", "compiled", "deployed", "deployed+compiled", "ncnn"],
+        typer.Option(
+            help="Of networks without one of their own; compiled: inductor with frozen weights; ncnn: in that package."
+        ),
     ] = "eager",
     training: Annotated[bool, typer.Option("--training", help="Time forward and backward pass.")] = False,
     seconds: Annotated[float, typer.Option(help="Time for each network, without its warm-up.", min=0.0)] = 10.0,
@@ -177,9 +179,10 @@ def _show(found: Measurement) -> None:
     load = (
         "" if found.load is None else f" Load of the machine {found.load[0]:.1f} before and {found.load[1]:.1f} after."
     )
+    packages = "".join(f", {name} {version}" for name, version in where.packages.items())
     console = plain_console()
     console.print(
-        f"{where.device}{threads}, torch {where.torch}, {commit}. {found.task.capitalize()}, {found.batch} x "
+        f"{where.device}{threads}, torch {where.torch}{packages}, {commit}. {found.task.capitalize()}, {found.batch} x "
         f"{format_input(found.input_size)}, {found.dtype}, {found.layout}; {found.rounds} rounds. Ratios: median and "
         f"its 95 % interval; ms of a batch: median and quartiles.{load}"
     )

@@ -7,8 +7,8 @@ forward pass, the mean square of the outputs, backward pass; no optimizer and no
 (batch norms have the statistics of the input), images are normal noise, the same for all.
 
 *Modes.* `eager`: PyTorch as it is. `compiled`: the best it offers, inductor with frozen weights (`modes.FROZEN`).
-`deployed`: `backbones.deploy(network)`; `deployed+compiled`: both. What another mode computes is compared with the
-eager network first, so that no time is that of another network.
+`deployed`: `backbones.deploy(network)`; `deployed+compiled`: both. `ncnn`: in the package of that name, batch 1 on the
+CPU. What another mode computes is compared with the eager network first, so that no time is that of another network.
 
 *How.* After the warm-up the networks and a product of matrices take one run each, round after round, in an order that
 is drawn for each round (`timing`). Ratios are taken run by run, so that they hold on a busy machine too; times only on

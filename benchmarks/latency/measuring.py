@@ -14,9 +14,9 @@ from benchmarks import environment
 from benchmarks.complexity import Complexity, count
 from benchmarks.complexity.records import InputSize, check_input, format_input
 from benchmarks.errors import UserError
-from benchmarks.latency import modes, product
+from benchmarks.latency import modes, ncnn_runtime, product
 from benchmarks.latency.modes import Wanted
-from benchmarks.latency.networks import DTYPES, FORMATS, Prepared, Setting, prepare
+from benchmarks.latency.networks import Prepared, prepare
 from benchmarks.latency.records import (
     PASSES,
     Dtype,
@@ -29,6 +29,7 @@ from benchmarks.latency.records import (
     Task,
     share_of_peak,
 )
+from benchmarks.latency.setting import DTYPES, FORMATS, Setting
 from benchmarks.latency.timing import Turns, take_turns
 from benchmarks.precision import without_tf32
 from benchmarks.spread import Spread
@@ -70,7 +71,7 @@ def measure(
     setting = Setting(task, place, batch, check_input(size), dtype, layout)
     for one in wanted:
         _check_input_size(one, setting, asked=input_size is not None)
-        modes.check(one, task, setting.device)
+        modes.check(one, setting)
     counts = {one.model: count(one.model, setting.input_size) for one in wanted}
     started, load = datetime.now(timezone.utc), _load()
     with _settings(place, threads):
@@ -85,6 +86,7 @@ def measure(
         described = environment.collect(
             precision={"fp32": "float32", "bf16": "bfloat16"}[dtype],
             memory_format=str(FORMATS[layout]).removeprefix("torch."),
+            packages=ncnn_runtime.versions() if any(one.mode == "ncnn" for one in wanted) else {},
         )
     if setting.device == "cpu":
         described = described.model_copy(update={"gpu": None})

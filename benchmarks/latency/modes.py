@@ -1,4 +1,4 @@
-"""A network and the ways to run it: as it is, compiled by PyTorch as well as that can, and deployed.
+"""A network and the ways to run it: as it is, compiled by PyTorch as well as that can, deployed, and in ncnn.
 
 An entrant is written `MODEL` or `MODEL:MODE`, as `separate_l_versatile_resnet50_s4:deployed`.
 """
@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 import backbones
 from benchmarks.errors import UserError, did_you_mean
-from benchmarks.latency.records import MODES, Mode, Task
+from benchmarks.latency import ncnn_runtime
+from benchmarks.latency.records import MODES, Mode
+from benchmarks.latency.setting import Setting
 
 Function = Callable[[Tensor], Tensor]
 
@@ -78,17 +80,19 @@ def matching(text: str, mode: Mode, like: Wanted) -> list[Wanted]:
     return [parse(f"{name}{colon}{given}", mode) for name in names]
 
 
-def check(wanted: Wanted, task: Task, device: str) -> None:
-    """Say what is missing before minutes are spent on other entrants. Raises UserError."""
+def check(wanted: Wanted, setting: Setting) -> None:
+    """Say what is missing or cannot be before minutes are spent on other entrants. Raises UserError."""
     if "compiled" in wanted.mode:
         from benchmarks.training.compiling import missing_tool
 
-        if missing := missing_tool(device):
-            raise UserError(f"{wanted.label}: torch.compile needs {missing} on a {device} device; install it")
+        if missing := missing_tool(setting.device):
+            raise UserError(f"{wanted.label}: torch.compile needs {missing} on a {setting.device} device; install it")
     if "deployed" in wanted.mode:
-        if task == "training":
+        if setting.task == "training":
             raise UserError(f"{wanted.label}: a deployed network cannot be trained; measure it without --training")
         _deploy()
+    if wanted.mode == "ncnn":
+        ncnn_runtime.check(wanted.label, setting)
 
 
 def deployed(network: nn.Module, wanted: Wanted) -> nn.Module:
@@ -136,5 +140,5 @@ def _deploy() -> Callable[[nn.Module], nn.Module]:
     """`backbones.deploy`, in the versions that have it."""
     found = getattr(backbones, "deploy", None)
     if found is None:
-        raise UserError("this version of backbones has no deploy(); modes without it are eager and compiled")
+        raise UserError("this version of backbones has no deploy(); modes without it are eager, compiled and ncnn")
     return cast("Callable[[nn.Module], nn.Module]", found)

@@ -11,46 +11,18 @@ import torch
 from torch import Tensor, nn
 
 import backbones
-from benchmarks.complexity.records import InputSize, format_input
+from benchmarks.complexity.records import format_input
 from benchmarks.errors import UserError
-from benchmarks.latency import memory, modes
+from benchmarks.latency import memory, modes, ncnn_runtime
 from benchmarks.latency.modes import Function, Wanted
-from benchmarks.latency.records import Dtype, Layout, Task
+from benchmarks.latency.records import Dtype
+from benchmarks.latency.setting import DTYPES, FORMATS, Setting
 from benchmarks.latency.timing import warm_up
 from benchmarks.settling import settling
 
-DTYPES: dict[Dtype, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
-FORMATS: dict[Layout, torch.memory_format] = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 #: How far the output of another mode may be from the eager network's: rounding, and no other network.
 MOST_DEVIATION: dict[Dtype, float] = {"fp32": 1e-3, "bf16": 0.5}
 _COMPARED = 4  # images
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What holds for all entrants of a measurement. place: "cpu" or "cuda:1"."""
-
-    task: Task
-    place: str
-    batch: int
-    input_size: InputSize
-    dtype: Dtype
-    layout: Layout
-
-    @property
-    def device(self) -> str:
-        return self.place.partition(":")[0]
-
-    def wait(self) -> None:
-        """Until the device is done."""
-        if self.device == "cuda":
-            torch.cuda.synchronize(self.place)
-
-    def images(self) -> Tensor:
-        """The same normal noise for all, in fp32 and in the layout."""
-        draw = torch.Generator().manual_seed(0)
-        images = torch.randn(self.batch, *self.input_size, generator=draw)
-        return images.to(self.place).contiguous(memory_format=FORMATS[self.layout])
 
 
 @dataclass(frozen=True)
@@ -67,7 +39,7 @@ class Prepared:
 
 
 def prepare(wanted: Wanted, setting: Setting) -> Prepared:
-    """Build, deploy, compile and warm up.
+    """Build, deploy, compile or convert, and warm up.
 
     Raises:
         UserError: the network fails, or computes something else than the eager one.
@@ -78,7 +50,8 @@ def prepare(wanted: Wanted, setting: Setting) -> Prepared:
         network, expected_output = _network(wanted, setting)
         images = setting.images().to(DTYPES[setting.dtype] if setting.task == "inference" else torch.float32)
         options = _options(wanted, setting)
-        function = network if options is None else modes.compiled(network, options)
+        converted = ncnn_runtime.load(network, images, wanted.label) if wanted.mode == "ncnn" else None
+        function = converted or (network if options is None else modes.compiled(network, options))
         call, output_of = _call(network, function, images, setting, compiled=options is not None)
         with modes.compiling(options or {}):
             output = output_of()
@@ -86,15 +59,17 @@ def prepare(wanted: Wanted, setting: Setting) -> Prepared:
         del output, expected_output
         call()
         expected = warm_up(call, setting.wait, setting.device)
-        weights = memory.weight_bytes(network)
-        most = weights + memory.most_allocated(call, setting.device)
+        if converted is None:
+            weights, taken = memory.weight_bytes(network), memory.most_allocated(call, setting.device)
+        else:
+            weights, taken = converted.weight_bytes, converted.most_allocated(images)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
         raise UserError(
             f"{wanted.label} on {setting.batch}x{format_input(setting.input_size)}, {setting.dtype}, {setting.task}: "
             f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
         ) from error
     # What a CUDA graph computes in is taken once, when it is recorded, and stays: no call takes it anew.
-    most = max(most, _held(setting) - held)
+    most = max(weights + taken, _held(setting) - held)
     return Prepared(wanted, call, expected, weights, most, deviation, time.perf_counter() - began)
 
 

@@ -19,7 +19,7 @@ from benchmarks.environment import Environment, GitState
 from benchmarks.spread import Spread, Strict, ratios
 from benchmarks.statistics import LEVEL, median_interval
 
-Mode = Literal["eager", "compiled", "deployed", "deployed+compiled"]
+Mode = Literal["eager", "compiled", "deployed", "deployed+compiled", "ncnn"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 Task = Literal["inference", "training"]
 Dtype = Literal["fp32", "bf16"]
@@ -49,7 +49,8 @@ class Entrant(Strict):
     macs, mul, params: counted by `conv-linear`, of one image. calls: forward passes (or training steps) of a run.
     seconds: of one call, run by run. ratio: to the baseline's seconds. share_of_peak: of the rate of the matrix product
     in the same round, the MACs being those counted, so that a network which is deployed with fewer can have more than
-    1. weight_bytes: parameters and buffers. peak_bytes: these and the most that a call allocates beside them.
+    1. weight_bytes: parameters and buffers; in ncnn those of the file. peak_bytes: these and the most that a call
+    allocates beside them.
     deviation: of the output from the eager network's, the largest difference over the largest value; None for that
     itself and in training. warm_up_s: everything before the first round, compilation included.
     """
@@ -95,7 +96,8 @@ class MatrixProduct(Strict):
 class Measurement(Strict):
     """Networks measured in turn in one process, the baseline first.
 
-    memory: what `peak_bytes` counts: PyTorch's own allocations, on the device that computed. cpu_flags, capability: the
+    memory: what `peak_bytes` counts: PyTorch's own allocations, on the device that computed; in ncnn that package's.
+    environment: its `packages` are those of the mode ncnn, if a network was run in it. cpu_flags, capability: the
     vector extensions that the processor has, and what PyTorch makes of them. load: the machine's average number of
     processes that wanted to run in the last minute, before and after; None where the system does not tell. kernel:
     which code convolves in deployed networks, as `slimbench env` says; None if none is among the entrants.

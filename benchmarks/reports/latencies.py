@@ -275,6 +275,9 @@ def _remarks(group: Group, lines: Iterable[Line], root: str) -> list[str]:
     kernels = sorted({one.kernel for one in files.values() if one.kernel})
     if kernels:
         remarks.append(f"Code of the deployed convolutions: {', '.join(kernels)}.")
+    packages = sorted({" ".join(item) for one in files.values() for item in one.environment.packages.items()})
+    if packages:
+        remarks.append(f"Packages of the networks in ncnn: {', '.join(packages)}.")
     if loads:
         remarks.append(f"Load of the machine: {_span([round(load, 1) for load in loads])}.")
     names = ", ".join(

@@ -17,6 +17,7 @@ _MODES = {
     "compiled": ("#0072B2", "s"),
     "deployed": ("#D55E00", "D"),
     "deployed+compiled": ("#009E73", "^"),
+    "ncnn": ("#CC79A7", "v"),
 }
 _LABELLED = 24
 

@@ -19,8 +19,10 @@ from benchmarks.cli import main
 from benchmarks.errors import UserError
 from benchmarks.latency import measuring, memory, modes, networks, product, timing
 from benchmarks.latency.records import file_name
+from benchmarks.latency.setting import Setting
 
 NAME = "resnet50-3x224x224-b1-fp32-nchw-inference-1-thread-some-cpu-2.0ghz-20260102T030405-000678Z.json"
+SETTING = Setting("inference", "cpu", 1, (3, 224, 224), "fp32", "nchw")
 
 
 @pytest.fixture(autouse=True)
@@ -126,7 +128,7 @@ def test_a_network_against_itself_has_one_in_its_interval_on_a_machine_that_slow
 def test_training_calls_forward_and_backward_and_keeps_no_gradient(sleepers, monkeypatch):  # noqa: F811
     built = []
     monkeypatch.setattr(memory, "weight_bytes", lambda network: built.append(network) or 7)
-    setting = networks.Setting("training", "cpu", 2, (3, 8, 8), "fp32", "nhwc")
+    setting = Setting("training", "cpu", 2, (3, 8, 8), "fp32", "nhwc")
     prepared = networks.prepare(modes.parse("sleeper_10", "eager"), setting)
     (network,) = built
     seen = []
@@ -321,18 +323,18 @@ def test_a_pattern_means_the_classifiers_of_the_baselines_input():
 
 def test_without_deploy_the_mode_is_refused(monkeypatch):
     monkeypatch.setattr(modes, "backbones", object())
-    with pytest.raises(UserError, match=r"has no deploy\(\); modes without it are eager and compiled"):
-        modes.check(modes.Wanted("resnet50", "deployed"), "inference", "cpu")
+    with pytest.raises(UserError, match=r"has no deploy\(\); modes without it are eager, compiled and ncnn"):
+        modes.check(modes.Wanted("resnet50", "deployed"), SETTING)
 
 
 def test_a_missing_compiler_is_told(monkeypatch):
     monkeypatch.setattr("benchmarks.training.compiling.missing_tool", lambda device: "a C++ compiler")
     with pytest.raises(UserError, match=r"resnet50:compiled: torch.compile needs a C\+\+ compiler on a cpu device"):
-        modes.check(modes.Wanted("resnet50", "compiled"), "inference", "cpu")
+        modes.check(modes.Wanted("resnet50", "compiled"), SETTING)
 
 
 def test_a_network_that_fails_is_named(sleepers):  # noqa: F811
-    setting = networks.Setting("inference", "cpu", 1, (4, 8, 8), "fp32", "nchw")
+    setting = Setting("inference", "cpu", 1, (4, 8, 8), "fp32", "nchw")
     with pytest.raises(UserError, match="sleeper_10:eager on 1x4x8x8, fp32, inference: RuntimeError: "):
         networks.prepare(modes.parse("sleeper_10", "eager"), setting)
 
