@@ -392,8 +392,10 @@ static int convolve(plan *p, const float *x, const float *residual, float *y) {
     const int64_t secondaries = p->products ? p->products->secondaries : 4;
     p->tiles = up(lanes_of(p, at_once * grid), most_pixels / SLIM_LANES);
     p->chunk = least(CHUNK / part, parts);
-    while (threads > 1 && p->chunk > 8 / part && p->tiles * s->groups * up(parts, p->chunk) < 3 * threads)
-        p->chunk = up(p->chunk, 2);
+    for (int64_t items; p->chunk > 8 / part; p->chunk = up(p->chunk, 2)) {
+        items = p->tiles * s->groups * up(parts, p->chunk);
+        if (4 * up(items, threads) * threads <= 5 * items) break; /* else more than a fifth of the threads' time is idle */
+    }
     p->chunks = up(parts, p->chunk);
     p->of_thread = whole((p->streams ? (SLIM_BLOCK + 2 + 32) * SLIM_TILE : (p->rows + 1) * SLIM_PRODUCT_TILE + SLIM_TILE) * 4 +
                          p->chunk * part * secondaries * (p->streams ? SLIM_TILE : SLIM_PRODUCT_TILE + SLIM_THIN) * 4 + 64);
