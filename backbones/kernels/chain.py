@@ -74,6 +74,8 @@ class _Plan:
         if step.kind == library.POOL:
             sizes = (*kernel, *stride, *padding[:2])
             layer.pooling = library.Pooling(n * channels, height, width, *out, *sizes, threads)
+        elif step.kind == library.MEAN:
+            layer.gate = library.Gate(n, channels, height * width, 0, 0, threads)
         elif step.kind == library.GATE:
             hidden = self.tensors[at].shape[0]
             pointers = self.pointers[at : at + 4]
@@ -223,6 +225,8 @@ def _step(values: dict[int, Tensor], step: Step, mine: list[Tensor]) -> Tensor:
     kernel, stride, padding, dilation = step.geometry
     if step.kind == library.POOL:
         return torch.ops.slimbench.max_pool2d(x, kernel, stride, padding[:2])  # type: ignore[no-any-return]
+    if step.kind == library.MEAN:
+        return x.mean((2, 3), keepdim=True)
     if step.kind == library.GATE:
         return gate(x, *mine)
     if step.kind == library.FOLD:

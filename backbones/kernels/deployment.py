@@ -16,7 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from backbones.kernels import library
 from backbones.kernels.chain import Chain
 from backbones.kernels.module import PackedConv2d, suits
-from backbones.kernels.pooling import DeployedMaxPool2d
+from backbones.kernels.pooling import DeployedMaxPool2d, DeployedMean2d
 from backbones.kernels.slim import DeployedSlimConv2d, obstacle
 from backbones.kernels.steps import Link, is_link
 from backbones.ops.slim_conv import SlimConv2d
@@ -24,6 +24,7 @@ from backbones.ops.versatile import VersatileConv2d
 
 _log = logging.getLogger(__name__)
 _ADD = (operator.add, operator.iadd, torch.add, "add", "add_")
+_FLATTEN = (torch.flatten, "flatten")
 _RELU = (F.relu, F.relu_, torch.relu, torch.relu_, "relu", "relu_")
 
 
@@ -34,12 +35,13 @@ def deploy(model: nn.Module) -> nn.Module:
     the batch norm, residual addition and ReLU that follow where nobody else reads what lies between: versatile ones
     compute each product once, dense and depthwise ones are as they were. SlimConvs become :class:`DeployedSlimConv2d`,
     with the ReLU that follows; one whose norms have no final statistics is left and a warning says so. Layers of these
-    kinds and max poolings that follow each other become one call, a :class:`Chain`. Without the library, batch norms
-    are folded into PyTorch's convolutions, versatile ones into dense ones. The original stays as it is.
+    kinds, max poolings, and a global average with its classifier that follow each other become one call, a
+    :class:`Chain`. Without the library, batch norms are folded into PyTorch's convolutions, versatile ones into dense
+    ones. The original stays as it is.
 
-    The copy is for inference only: it has no agents H, its folded weights do not train, and training mode changes
-    nothing but dropout. The packed layers run in float32 on the CPU. A network that torch.fx cannot trace (control
-    flow that depends on values) gets packed layers, but nothing is folded or fused around them.
+    The copy is for inference only: it has no agents H and no dropout, its folded weights do not train, and training
+    mode is not for it. The packed layers run in float32 on the CPU. A network that torch.fx cannot trace (control flow
+    that depends on values) gets packed layers, but nothing is folded or fused around them.
     """
     copied = copy.deepcopy(model).cpu().eval().requires_grad_(False)
     try:
@@ -49,6 +51,8 @@ def deploy(model: nn.Module) -> nn.Module:
         return _packed_in_place(copied)
     traced = fx.GraphModule(copied, graph, type(model).__name__)
     _without_identities(traced)
+    if library.get() is not None:
+        _classifiers(traced)
     calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
     sites = Counter(id(traced.get_submodule(target)) for target in calls.elements())
     convs = []
@@ -70,10 +74,52 @@ def deploy(model: nn.Module) -> nn.Module:
     return traced.eval()
 
 
-def _without_identities(traced: fx.GraphModule) -> None:
-    """What nn.Identity gives is what it gets; surgery leaves some between a convolution and its activation."""
+def _classifiers(traced: fx.GraphModule) -> None:
+    """A global average and a linear layer behind it are a mean and a 1x1 convolution of one pixel, and join a chain.
+
+    PyTorch's threads would wait for more work after the linear layer, and take their time from the next call.
+    """
+    calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
     for node in list(traced.graph.nodes):
-        if isinstance(_module(traced, node), nn.Identity) and len(node.args) == 1:
+        pool = _module(traced, node)
+        functional = node.target is F.adaptive_avg_pool2d
+        size = node.args[1:2] if functional else (pool.output_size,) if isinstance(pool, nn.AdaptiveAvgPool2d) else ()
+        if not size or node.kwargs or not DeployedMean2d.suits(size[0]):
+            continue
+        flat = _only_user(node)
+        end = None if flat is None or not _flattens(traced, flat) else _only_user(flat)
+        linear = None if end is None else _module(traced, end)
+        if flat is None or end is None or not isinstance(linear, nn.Linear) or calls[end.target] > 1:
+            continue
+        if linear.weight.dtype != torch.float32:
+            continue
+        name = f"mean_of_{str(end.target).replace('.', '_')}"
+        traced.add_submodule(name, DeployedMean2d())
+        conv = nn.Conv2d(linear.in_features, linear.out_features, 1, bias=linear.bias is not None)
+        conv.weight = nn.Parameter(linear.weight[..., None, None], requires_grad=False)
+        conv.bias = linear.bias
+        traced.set_submodule(str(end.target), conv)
+        with traced.graph.inserting_before(node):
+            mean = traced.graph.call_module(name, (node.args[0],))
+            score = traced.graph.call_module(str(end.target), (mean,))
+            end.replace_all_uses_with(traced.graph.call_function(torch.flatten, (score, 1)))
+        for done in (end, flat, node):
+            traced.graph.erase_node(done)
+
+
+def _flattens(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether it makes ``(N, C)`` of ``(N, C, 1, 1)``."""
+    module = _module(traced, node)
+    if isinstance(module, nn.Flatten):
+        return (module.start_dim, module.end_dim) == (1, -1)
+    called = node.op in ("call_function", "call_method") and node.target in _FLATTEN
+    return called and (*node.args[1:], *node.kwargs.values()) in {(1,), (1, -1)}
+
+
+def _without_identities(traced: fx.GraphModule) -> None:
+    """What they give is what they get: nn.Identity, which surgery leaves in places, and dropout, in inference."""
+    for node in list(traced.graph.nodes):
+        if isinstance(_module(traced, node), nn.Identity | nn.Dropout) and len(node.args) == 1:
             node.replace_all_uses_with(node.args[0])
             traced.graph.erase_node(node)
 

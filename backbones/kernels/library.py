@@ -88,7 +88,7 @@ class Layer(ctypes.Structure):
     ]
 
 
-STREAMS, PRODUCTS, DEPTHWISE, POOL, GATE, FOLD = range(6)  # kinds of layers
+STREAMS, PRODUCTS, DEPTHWISE, POOL, GATE, FOLD, MEAN = range(7)  # kinds of layers
 NOWHERE, ARENA, INPUT, OUTPUT = range(4)  # what a place is in
 
 

@@ -69,5 +69,18 @@ class DeployedMaxPool2d(nn.Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
+class DeployedMean2d(nn.Module):
+    """What ``torch.nn.AdaptiveAvgPool2d(1)`` computes, for inference."""
+
+    @staticmethod
+    def suits(output_size: object) -> bool:
+        """Whether a pooling to this size is a mean of all pixels."""
+        return output_size in (1, (1, 1), [1, 1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, C, H, W) -> (N, C, 1, 1)``."""
+        return x.mean((-2, -1), keepdim=True)
+
+
 def _pair(value: int | tuple[int, ...]) -> list[int]:
     return [value, value] if isinstance(value, int) else list(value)

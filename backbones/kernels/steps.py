@@ -13,7 +13,7 @@ from backbones.kernels import library
 from backbones.kernels.convolution import ACTIVATIONS, out_size
 from backbones.kernels.module import PackedConv2d
 from backbones.kernels.packing import Depthwise, Products, Streams
-from backbones.kernels.pooling import DeployedMaxPool2d
+from backbones.kernels.pooling import DeployedMaxPool2d, DeployedMean2d
 from backbones.kernels.slim import DeployedSlimConv2d
 
 Shape4 = tuple[int, int, int, int]
@@ -24,7 +24,7 @@ class Step(NamedTuple):
     """One step of a chain. *Values* are numbered; 0 is the chain's input, the last step's is its output.
 
     A step reads ``in_channels`` channels of value x from ``x_first`` on (all of them where it is 0), and writes
-    ``out_channels`` of value y's ``y_channels`` from ``y_first`` on (a pooling writes as many as it reads).
+    ``out_channels`` of value y's ``y_channels`` from ``y_first`` on (a pooling and a mean write as many as they read).
     """
 
     kind: int
@@ -70,7 +70,7 @@ def shapes_of(shape: Sequence[int], steps: Sequence[Step]) -> dict[int, Shape4]:
     found = {0: cast("Shape4", tuple(shape))}
     for step in steps:
         n, channels, *size = found[step.x]
-        height, width = (1, 1) if step.kind == library.GATE else out_size(size, *step.geometry)
+        height, width = (1, 1) if step.kind in (library.GATE, library.MEAN) else out_size(size, *step.geometry)
         found[step.y] = (n, step.y_channels or channels, height, width)
     return found
 
@@ -115,7 +115,7 @@ def input_channels(steps: Sequence[Step]) -> int | None:
     for step in steps:
         if step.x not in same:
             continue
-        if step.kind != library.POOL:
+        if step.kind not in (library.POOL, library.MEAN):
             return step.in_channels
         same.add(step.y)
     return None
@@ -144,14 +144,14 @@ def after(steps: Sequence[Step], at: int) -> list[Step]:
     return [step._replace(x=value[step.x], residual=value[step.residual]) for step in steps[at:]]
 
 
-Link = PackedConv2d | DeployedMaxPool2d | DeployedSlimConv2d
+Link = PackedConv2d | DeployedMaxPool2d | DeployedMean2d | DeployedSlimConv2d
 
 
 def is_link(module: nn.Module | None) -> bool:
     """Whether a chain can take in a module."""
     if isinstance(module, DeployedSlimConv2d):
         return all(isinstance(conv, PackedConv2d) and conv.kind is not Depthwise for conv in module.convolutions())
-    return isinstance(module, PackedConv2d | DeployedMaxPool2d)
+    return isinstance(module, PackedConv2d | DeployedMaxPool2d | DeployedMean2d)
 
 
 class Writer:
@@ -173,6 +173,8 @@ class Writer:
         if isinstance(layer, DeployedMaxPool2d):
             sizes = [*layer.kernel_size, *layer.stride, *layer.padding, *layer.padding]
             self.steps.append(Step(library.POOL, x, 0, 0, -1, y, *[0] * 6, *sizes))
+        elif isinstance(layer, DeployedMean2d):
+            self.steps.append(Step(library.MEAN, x, 0, 0, -1, y, *[0] * 6))
         elif isinstance(layer, DeployedSlimConv2d):
             self._slim(layer, x, y)
         else:

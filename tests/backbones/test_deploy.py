@@ -127,6 +127,46 @@ def test_few_filters_are_materialised_and_many_packed(out_channels: int, kind: t
     same(deployed, model, torch.randn(1, 4, 8, 8))
 
 
+class Classifier(nn.Module):
+    """A convolution, and the end of a network in the ways that people write it."""
+
+    def __init__(self, end: str, classes: int) -> None:
+        super().__init__()
+        self.conv, self.fc, self.end = nn.Conv2d(3, 12, 3), nn.Linear(12, classes, bias=end != "functional"), end
+        self.pool = nn.AdaptiveAvgPool2d((1, 1) if end == "modules" else 1)
+        self.flatten, self.dropout = nn.Flatten(), nn.Dropout(0.5)
+
+    def forward(self, x: Tensor) -> Any:
+        x = self.conv(x)
+        if self.end == "modules":
+            return self.fc(self.dropout(self.flatten(self.pool(x))))
+        if self.end == "functional":
+            return torch.relu(self.fc(torch.flatten(nn.functional.adaptive_avg_pool2d(x, (1, 1)), 1)))
+        y = self.pool(x).flatten(1, -1)
+        if self.end == "read":
+            return self.fc(y), y
+        return self.fc(y) + (self.fc(y * 2) if self.end == "twice" else 0)
+
+
+@needs_library
+@pytest.mark.parametrize("classes", [2, 19])
+@pytest.mark.parametrize("end", ["modules", "functional", "methods", "twice", "read"])
+def test_a_classifier_belongs_to_the_chain(end: str, classes: int) -> None:
+    model = Classifier(end, classes).eval()
+    deployed = deploy(model)
+    assert (nn.Linear in kinds(deployed)) == (end in ("twice", "read"))
+    for n, height, width in ((1, 9, 8), (3, 4, 3), (20, 5, 5)):
+        x = torch.randn(n, 3, height, width)
+        with torch.no_grad():
+            torch.testing.assert_close(deployed(x), model(x))
+
+
+@needs_library
+def test_a_named_classifier_is_one_chain() -> None:
+    deployed = deploy(backbones.create_model("resnet50", num_classes=10).eval())
+    assert [type(module).__name__ for module in deployed.children()] == ["Chain"]
+
+
 @needs_library
 def test_identities_vanish() -> None:
     layers = (nn.Conv2d(4, 24, 3), nn.Identity(), nn.BatchNorm2d(24), nn.Identity(), nn.ReLU(), nn.Identity())

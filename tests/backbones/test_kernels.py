@@ -26,7 +26,7 @@ from backbones.kernels.chain import Chain
 from backbones.kernels.convolution import ACTIVATIONS
 from backbones.kernels.module import sides
 from backbones.kernels.packing import BLOCK, PRODUCT_BLOCK
-from backbones.kernels.pooling import DeployedMaxPool2d
+from backbones.kernels.pooling import DeployedMaxPool2d, DeployedMean2d
 from backbones.ops import LearnableVersatileConv2d, SlimConv2d, SpatialVersatileConv2d
 from backbones.ops.versatile import VersatileConv2d
 
@@ -421,6 +421,8 @@ class _Folds(nn.Module):
 
 def _written(layer: library.Layer) -> int:
     """Floats from the first to the last that a layer of a chain writes."""
+    if layer.kind == library.MEAN:
+        return int(layer.gate.batch * layer.gate.channels)
     if layer.kind == library.GATE:
         return int(layer.gate.batch * layer.gate.outputs)
     if layer.kind == library.FOLD:
@@ -483,10 +485,11 @@ def test_an_address_sanitizer_finds_nothing(tmp_path: Path, monkeypatch: pytest.
         recorder.record(pool, torch.randn(2, 3, *size), monkeypatch=monkeypatch)
     first, second = nn.Conv2d(3, 8, 3, 2, 1), LearnableVersatileConv2d(8, 8, 3, padding=1, s=2)
     last, after = LearnableVersatileConv2d(8, 16, 1, s=2, shared=True), nn.Conv2d(16, 16, 3, 2, 1, groups=16)
-    packed_layers = [PackedConv2d(layer) for layer in (first, second, last, after)]
+    packed_layers = [PackedConv2d(layer) for layer in (first, second, last, after, nn.Conv2d(16, 21, 1))]
     pool = DeployedMaxPool2d(nn.MaxPool2d(3, 1, 1))
-    one, two, three, four = packed_layers
-    chain = Chain([(one, 0, -1), (pool, 1, -1), (two, 2, 1), (three, 3, -1), (four, 4, -1)])
+    one, two, three, four, five = packed_layers
+    links: list[Any] = [(one, 0, -1), (pool, 1, -1), (two, 2, 1), (three, 3, -1), (four, 4, -1)]
+    chain = Chain([*links, (DeployedMean2d(), 5, -1), (five, 6, -1)])
     recorder.record(chain, torch.randn(2, 3, 13, 9), monkeypatch=monkeypatch)
     for slim in (SlimConv2d(34), SlimConv2d(34, third_branch=True, stride=2)):
         network = deploy(nn.Sequential(nn.Conv2d(3, 34, 3), slim, nn.ReLU()))

@@ -11,6 +11,7 @@ int slim_chain(const slim_layer *l, int64_t layers, const float *input, float *o
         if (residual) residual += l->residual.at;
         if (l->kind == SLIM_POOL) failed = slim_max_pool(&l->pooling, x, y);
         else if (l->kind == SLIM_GATE) failed = slim_conv_gate(&l->gate, x, y);
+        else if (l->kind == SLIM_MEAN) failed = slim_means(&l->gate, x, y);
         else if (l->kind == SLIM_FOLD) {
             void *maps[SLIM_PATHS];
             for (int64_t p = 0; p < l->folding.paths; p++) maps[p] = y + p * l->folding.width * l->folding.size;

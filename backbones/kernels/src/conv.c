@@ -99,10 +99,10 @@ static void offsets_of_positions(const plan *p, const int64_t *order, int64_t co
             for (int64_t tap = 0; tap < taps; tap++) koff[i++] = channel + of_tap[tap];
 }
 
-/* Lanes of so many pixels; a few beyond whole lanes get none in a product. */
+/* Lanes of so many pixels; a few beyond whole lanes get none in a product, and pixels as few as these none at all. */
 static int64_t lanes_of(const plan *p, int64_t pixels) {
     const int64_t full = pixels / SLIM_LANES, beyond = pixels % SLIM_LANES;
-    return full + (beyond && (p->streams || !full || beyond > SLIM_THIN));
+    return full + (beyond && (p->streams || beyond > SLIM_THIN));
 }
 
 /* The runs of pixels of tile t: in the input they end with a row (unless rows follow each other there), in the output
@@ -390,7 +390,7 @@ static int convolve(plan *p, const float *x, const float *residual, float *y) {
     const int64_t positions = p->products ? p->products->kept[p->blocks]
                                           : s->in_channels / s->groups * s->kernel_h * s->kernel_w;
     const int64_t secondaries = p->products ? p->products->secondaries : 4;
-    p->tiles = up(lanes_of(p, at_once * grid), most_pixels / SLIM_LANES);
+    p->tiles = most(1, up(lanes_of(p, at_once * grid), most_pixels / SLIM_LANES));
     p->chunk = least(CHUNK / part, parts);
     for (int64_t items; p->chunk > 8 / part; p->chunk = up(p->chunk, 2)) {
         items = p->tiles * s->groups * up(parts, p->chunk);
@@ -413,7 +413,7 @@ static int convolve(plan *p, const float *x, const float *residual, float *y) {
     for (int64_t n = 0; n < s->batch; n += at_once) {
         p->images = least(at_once, s->batch - n);
         p->pixels = p->images * grid;
-        p->tiles = up(lanes_of(p, p->pixels), most_pixels / SLIM_LANES);
+        p->tiles = most(1, up(lanes_of(p, p->pixels), most_pixels / SLIM_LANES));
         p->x = x + n * s->x_channels * s->height * s->width;
         p->y = y + n * s->y_channels * size;
         p->residual = residual ? residual + n * s->y_channels * size : 0;

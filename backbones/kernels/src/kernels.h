@@ -41,7 +41,7 @@ typedef struct {
     const int64_t *koff;
     float *sums; /* (secondaries, SLIM_UNITS, SLIM_PRODUCT_TILE) */
     float *thin_sums; /* (secondaries, SLIM_THIN, SLIM_UNITS) */
-    int check;                    /* whether that matters */
+    int check;                    /* whether a sum that is not finite reaches outputs that have no part in it */
     int dense, first;             /* one secondary with all weights; the sums start here */
     const struct slim_store *out; /* of a dense product: outputs whose sums end here and need not be kept, or NULL */
 } slim_product;
@@ -177,13 +177,14 @@ typedef struct {
     const float *squeeze, *squeeze_bias, *excite, *excite_bias; /* (hidden, channels), (hidden,), (outputs, hidden), (outputs,) */
 } slim_gate;
 SLIM_API int slim_conv_gate(const slim_gate *, const float *x, float *weights);
+int slim_means(const slim_gate *, const float *x, float *means); /* (batch, channels): only these */
 SLIM_API int slim_conv_fold(const slim_folding *, const void *x, const float *weights, void *const *y);
 /* From the gradients g of the maps to those of x (unless dx is NULL) and of the weights. Returns 0, or 1: no memory. */
 SLIM_API int slim_conv_unfold(const slim_folding *, const void *x, const float *weights, const void *const *g, void *dx,
                               float *dweights);
 
 /* One layer of a chain: what it reads and writes, in floats from where that begins. */
-enum { SLIM_STREAMS, SLIM_PRODUCTS, SLIM_DEPTHWISE, SLIM_POOL, SLIM_GATE, SLIM_FOLD };
+enum { SLIM_STREAMS, SLIM_PRODUCTS, SLIM_DEPTHWISE, SLIM_POOL, SLIM_GATE, SLIM_FOLD, SLIM_MEAN };
 enum { SLIM_NOWHERE, SLIM_ARENA, SLIM_INPUT, SLIM_OUTPUT };
 typedef struct {
     int64_t of, at;

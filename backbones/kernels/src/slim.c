@@ -27,12 +27,17 @@ static float row(const float *weights, const float *x, float bias, int64_t n) {
     return bias;
 }
 
+int slim_means(const slim_gate *g, const float *x, float *means) {
+    work w = {.isa = slim_isa_now(), .gate = g, .x = x, .y = means};
+    slim_parallel((int)(g->threads < 1 ? 1 : g->threads), g->batch * g->channels, mean_of_channel, &w);
+    return 0;
+}
+
 int slim_conv_gate(const slim_gate *g, const float *x, float *weights) {
     slim_workspace *space = slim_borrow((g->batch * g->channels + g->hidden) * (int64_t)sizeof(float));
     if (!space) return 1;
     float *means = (float *)space->memory, *hidden = means + g->batch * g->channels;
-    work w = {.isa = slim_isa_now(), .gate = g, .x = x, .y = means};
-    slim_parallel((int)(g->threads < 1 ? 1 : g->threads), g->batch * g->channels, mean_of_channel, &w);
+    slim_means(g, x, means);
     for (int64_t n = 0; n < g->batch; n++, means += g->channels, weights += g->outputs) {
         for (int64_t h = 0; h < g->hidden; h++) {
             const float z = row(g->squeeze + h * g->channels, means, g->squeeze_bias[h], g->channels);
