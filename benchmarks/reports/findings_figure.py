@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.published import natural
 from benchmarks.reports import style
+from benchmarks.reports.callouts import Named, name_points
 from benchmarks.reports.combined_figure import cost_ticks
 from benchmarks.reports.curves import OTHERS, QUALITIES
 from benchmarks.reports.effort import Effort
-from benchmarks.reports.figures import leader
-from benchmarks.reports.labels import Box, Mark, place
 from benchmarks.reports.sources import Run, by_seed
 
 if TYPE_CHECKING:
@@ -157,35 +156,13 @@ def _panel(axes: Axes, group: pd.DataFrame) -> None:
 
 def _labels(figure: Figure, axes: Axes, group: pd.DataFrame) -> None:
     """Name every point where there is the most room near it."""
-    from matplotlib.patheffects import withStroke
-
-    to_points = 72 / figure.dpi
-    spots = axes.transData.transform(group[["mul", "mean"]].to_numpy(dtype=float)) * to_points
-    ends = axes.transData.transform(group[["macs", "mean"]].to_numpy(dtype=float)) * to_points
-    window = axes.get_window_extent()
-    frame = Box(*(value * to_points for value in (window.x0, window.y0, window.x1, window.y1)))
-    written, marks = [], []
-    for point, (x, y) in zip(_rows(group), spots.tolist(), strict=True):
+    named = []
+    for point in _rows(group):
         name = f"{short(point.model)} (n={point.n})" if point.n > 1 else short(point.model)
-        text = axes.annotate(name, (0, 0), fontsize=6.5, annotation_clip=False)
-        extent = text.get_window_extent()
-        written.append((text, SERIES[point.series][0]))
-        marks.append(Mark(x, y, _RADIUS + 1, extent.width * to_points, extent.height * to_points))
-    obstacles = [
-        Box(x - _RADIUS, y - _RADIUS, max(x + _RADIUS, end), y + _RADIUS)
-        for (x, y), (end, _) in zip(spots.tolist(), ends.tolist(), strict=True)
-    ]
-    bars = axes.transData.transform([_top(point) for point in _rows(group)])
-    for (x, y), (_, top) in zip(spots.tolist(), (bars * to_points).tolist(), strict=True):
-        obstacles.append(Box(x - _RADIUS, 2 * y - top, x + _RADIUS, top))
-    for (text, colour), spot, mark in zip(written, place(marks, frame, obstacles), marks, strict=True):
-        corner = axes.transData.inverted().transform((spot.box.left / to_points, spot.box.bottom / to_points))
-        text.set_position((float(corner[0]), float(corner[1])))
-        text.set_verticalalignment("bottom")
-        text.set_color(colour)
-        text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
-        if spot.gap > _NEAR:
-            leader(axes, mark, spot.box, to_points, colour)
+        _, top = _top(point)
+        around = ((point.macs, point.mean), (point.mul, top), (point.mul, 2 * point.mean - top))
+        named.append(Named(point.mul, point.mean, name, SERIES[point.series][0], around))
+    name_points(figure, axes, named, _RADIUS)
 
 
 def short(model: str) -> str:
