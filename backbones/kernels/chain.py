@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -46,9 +46,13 @@ class _Plan:
             at += step.tensors + step.scale + step.bias
         del self.tensors
 
-    def run(self, compiled: ctypes.CDLL, x: Tensor, y: Tensor, arena: Tensor) -> None:
-        if compiled.slim_chain(self.layers, len(self.layers), x.data_ptr(), y.data_ptr(), arena.data_ptr()):
-            raise MemoryError(f"no memory for the layers of {tuple(x.shape)}")
+    def run(self, compiled: ctypes.CDLL, xs: Iterable[Tensor], ys: Iterable[Tensor]) -> None:
+        """One input after the other, each of this shape, to the outputs."""
+        arena = _borrowed(compiled, self.arena)
+        for x, y in zip(xs, ys, strict=True):
+            if compiled.slim_chain(self.layers, len(self.layers), x.data_ptr(), y.data_ptr(), arena.data_ptr()):
+                raise MemoryError(f"no memory for the layers of {tuple(x.shape)}")
+        _give_back(arena)
 
     def _fits(self, step: Step) -> bool:
         """Whether it reads what it expects: a residual that is broadcast, for one, is not for the library."""
@@ -123,16 +127,11 @@ class _Batch:
     def run(self, compiled: ctypes.CDLL, x: Tensor) -> Tensor:
         if self.single is not None:
             y = x.new_empty(x.shape[0], *self.single.shape[1:])
-            arena = _borrowed(compiled, self.single.arena)
-            for image, of_image in zip(x, y, strict=True):
-                self.single.run(compiled, image, of_image, arena)
-            _give_back(arena)
+            self.single.run(compiled, x, y)
             x = y
         if self.rest is not None:
             y = x.new_empty(self.rest.shape)
-            arena = _borrowed(compiled, self.rest.arena)
-            self.rest.run(compiled, x, y, arena)
-            _give_back(arena)
+            self.rest.run(compiled, [x], [y])
             x = y
         return x
 
