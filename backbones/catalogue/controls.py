@@ -77,8 +77,12 @@ control("resnext101_32x4d", "4.58g", partial(ThinResNet, (3, 4, 23, 3), 0.748, g
 control("shufflenet_v2_x1_0", "141m", partial(thin_shufflenet_v2, 114), "sc_shufflenet_v2_x1_0")
 _mobilenet("239m", 0.883, "sc_mobilenet_v2_k8_3")
 control("dla46_c", "484m", partial(dla46_c, channels=(14, 28, 60, 60, 120, 240)), "sc_dla46_c")
-# Tables V, VI and XI, Figure 8
+# Tables V, VI and XI, Figure 8; ResNet-20 is in none
 _resnet56("66m", (12, 23, 45), "sc_{}")
+control(
+    "resnet20_cifar", "20m", partial(CifarResNet, 3, widths=(11, 23, 46)),
+    *(f"sc_resnet20_cifar{suffix}" for suffix in ("", "_sf", "_noflip")),
+)  # fmt: skip
 control("shufflenetv2_cifar", "44m", partial(ShuffleNetV2Cifar, widths=(114, 228, 456, 1024)), "sc_shufflenetv2_cifar")
 control("mobilenetv2_cifar", "72m", partial(MobileNetV2Cifar, width=0.881), "sc_mobilenetv2_cifar_k8_3")
 _resnet50_cifar("829m", 0.8, "", "_sf")

@@ -34,6 +34,9 @@ sc("resnet56_cifar", se_min=4)  # 10 classes by default; the table has 100
 sc("nasnet_cifar")
 # In no table: a user of the released code reported 90.55 % with SlimConv and 92.04 % without on CIFAR-10.
 sc("resnet20_cifar", se_min=4)
+# ... nor these: Table XI's question (does the flip matter?) on a network that several seeds of cost little
+sc("resnet20_cifar", "_sf", note="k=4/3, weights shuffled instead of flipped", arrangement="shuffle", se_min=4)
+sc("resnet20_cifar", "_noflip", note="k=4/3, no weights flipped", arrangement="none", se_min=4)
 # Table VI. Of Oct-ResNet-50 the last two blocks are slimmed: they alone have convolutions of a single frequency.
 for _name in ("resnet50_cifar", "oct_resnet50_cifar", "resnext50_cifar", "se_resnet50_cifar", "se_resnet101_cifar"):
     sc(_name)

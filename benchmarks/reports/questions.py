@@ -79,10 +79,14 @@ QUESTIONS = (
     Question(
         "Does the flip matter beyond noise?",
         "SlimConv's Table XI shuffles the weights (sf) in place of flipping them, or adds a third branch with shuffled "
-        "weights (3b\\_sf), and prints one number for each, without a spread.",
+        "weights (3b\\_sf); Table X flips none (noflip). Both print one number for each, without a spread. ResNet-20 "
+        "is in no table; it is small enough for several seeds.",
         (
             _cifar100("sc_resnet50_cifar", "sc_resnet50_cifar_sf", "+0.62 in Table XI"),
             _cifar100("sc_resnet50_cifar", "sc_resnet50_cifar_3b_sf", "+0.10 in Table XI"),
+            Pair("imagenet", "sc_resnet50", "sc_resnet50_noflip", "+0.42 in Table X"),
+            _cifar10("sc_resnet20_cifar", "sc_resnet20_cifar_sf"),
+            _cifar10("sc_resnet20_cifar", "sc_resnet20_cifar_noflip"),
         ),
     ),
     Question(
@@ -105,6 +109,7 @@ QUESTIONS = (
             _cifar10("s_versatile_resnet56_cifar", "resnet56_cifar_at_63m"),
             _cifar10(_SEPARATE, "resnet56_cifar_at_67m"),
             _cifar10("s_c_versatile_resnet56_cifar", "resnet56_cifar_at_31m"),
+            _cifar10("sc_resnet20_cifar", "resnet20_cifar_at_20m"),
             _cifar100("sc_resnet56_cifar", "resnet56_cifar_at_66m"),
             _cifar100("sc_resnet50_cifar", "resnet50_cifar_at_829m"),
         ),

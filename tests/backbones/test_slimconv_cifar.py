@@ -53,6 +53,8 @@ SLIMMED = {
     "sc_shufflenetv2_cifar": 13,
     "sc_mobilenetv2_cifar_k8_3": 17,
     "sc_resnet20_cifar": 9,
+    "sc_resnet20_cifar_sf": 9,
+    "sc_resnet20_cifar_noflip": 9,
     "sc_resnet56_cifar": 27,
     "sc_nasnet_cifar": 2 * (12 * 5 + 2 * 5),
     "sc_resnet50_cifar": 16,
