@@ -109,7 +109,9 @@ def _options(wanted: Wanted, setting: Setting) -> dict[str, object] | None:
     """What inductor is told; None for what is not compiled."""
     if "compiled" not in wanted.mode:
         return None
-    return (modes.FROZEN if setting.task == "inference" else modes.TRAINED)[setting.device]
+    from benchmarks.training.compiling import own_threads
+
+    return (modes.FROZEN if setting.task == "inference" else modes.TRAINED)[setting.device] | own_threads()
 
 
 def _call(

@@ -152,6 +152,48 @@ def test_a_missing_compiler_is_said_before_training(monkeypatch, device, missing
         compiling.compile_network(nn.Identity(), "default", device)
 
 
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead", "max-autotune"])
+def test_inductor_is_told_the_mode_and_the_threads(monkeypatch, mode):
+    told = {}
+    monkeypatch.setattr(compiling, "missing_tool", lambda device: None)
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **keywords: told.update(keywords))
+    compiling.compile_network(nn.Identity(), mode, "cuda")
+    options = torch._inductor.list_mode_options(mode) | {"cpp.threads": torch.get_num_threads()}
+    assert told == {"options": options, "dynamic": False}
+
+
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3, 1, 1))
+
+    def forward(self, x):
+        return (self.weight * x).sin()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(compiling.missing_tool("cpu") is not None, reason="inductor needs a C++ compiler")
+def test_loops_for_another_number_of_threads_are_not_taken_from_the_cache(tmp_path, monkeypatch):
+    from torch._dynamo.utils import counters
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    images, before, found = torch.randn(2, 3, 32, 32), torch.get_num_threads(), []
+    try:
+        for threads in (2, 1, 1):
+            torch.set_num_threads(threads)
+            torch.compiler.reset()
+            counters.clear()
+            network = Scale()
+            compiling.compile_network(network, "default", "cpu")
+            output = network(images)
+            torch.testing.assert_close(output, network.forward(images))
+            output.sum().backward()
+            found.append((counters["inductor"]["fxgraph_cache_hit"], counters["inductor"]["fxgraph_cache_miss"]))
+    finally:
+        torch.set_num_threads(before)
+    assert found == [(0, 2), (0, 2), (2, 0)]  # forward and backward
+
+
 def test_the_hook_leaves_other_models_alone():
     compiling.CompileHook().before_train(SimpleNamespace(model=nn.Identity()))
 
