@@ -31,7 +31,7 @@ def lines(reports: Iterable[Report]) -> list[tuple[str, ...]]:
                     found.append(
                         (
                             f"[{table.title}]({table.name}.md): {render.escape_markdown(claim)}",
-                            f"{line.entrant.mode} against {group.found.baseline.mode}, batch {group.found.batch}",
+                            f"{line.entrant.mode} against {_setting(group.found)}",
                             f"{speed:.2f}",
                             _speed(line),
                             _follows(line, float(speed)),
@@ -52,6 +52,17 @@ def targets(found: Sequence[tuple[str, Measurement]]) -> list[tuple[str, ...]]:
         )
         for line in latency_targets.lines(found)
     ]
+
+
+def _setting(found: Measurement) -> str:
+    """The baseline's mode, the batch, and whatever differs from fp32 inference on one thread of a CPU."""
+    threads = found.environment.cpu_threads
+    words = [found.baseline.mode, f"batch {found.batch}"]
+    if found.device != "cpu":
+        words.append(f"on {found.device}")
+    elif threads > 1:
+        words.append(f"{threads} threads")
+    return ", ".join(words + [found.dtype] * (found.dtype != "fp32") + [found.task] * (found.task != "inference"))
 
 
 def _speed(line: Line) -> str:

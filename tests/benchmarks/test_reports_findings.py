@@ -159,6 +159,18 @@ def test_a_claim_about_time_is_a_ratio_beside_the_papers(tmp_path):
     )
 
 
+def test_a_time_says_what_differs_from_one_thread_of_a_cpu_in_fp32():
+    one = measurement()
+    for changes, threads, said in (
+        ({}, 2, "batch 1, 2 threads"),
+        ({"dtype": "bf16"}, 1, "batch 1, bf16"),
+        ({"device": "cuda", "batch": 128, "task": "training"}, 2, "batch 128, on cuda, training"),
+    ):
+        machine = one.environment.model_copy(update={"cpu_threads": threads})
+        (line,), _ = timed(one.model_copy(update={**changes, "environment": machine}))
+        assert line[1] == f"deployed against compiled, {said}"
+
+
 @pytest.mark.parametrize(
     ("ratio", "follows"),
     [(1.0, "as fast as printed"), (1.2, "slower than the baseline"), (1.063, "as fast as printed")],
