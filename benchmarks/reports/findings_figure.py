@@ -38,7 +38,7 @@ ENOUGH = 2
 _FILTERS = {"s": "S", "c": "C", "s_c": "S+C", "separate_l": "separate L", "shared_l": "shared L", "naive": "naive"}
 _METRICS = (*QUALITIES, "psnr_x2")
 _WIDTH, _PANEL, _LEGEND = 8.0, 3.1, 0.55  # inches
-_RADIUS, _NEAR = 2.7, 4.0  # points
+_RADIUS = 2.7  # points
 
 
 def points(runs: Sequence[Run], effort: Effort, datasets: Collection[str]) -> pd.DataFrame:
@@ -127,11 +127,6 @@ def _alone(point: Any) -> bool:
     return math.isnan(point.sd)
 
 
-def _top(point: Any) -> tuple[float, float]:
-    """The upper end of a point's bar."""
-    return point.mul, point.mean + (0 if _alone(point) else point.sd)
-
-
 def _panel(axes: Axes, group: pd.DataFrame) -> None:
     first = group.iloc[0]
     axes.set_xscale("log")
@@ -159,8 +154,8 @@ def _labels(figure: Figure, axes: Axes, group: pd.DataFrame) -> None:
     named = []
     for point in _rows(group):
         name = f"{short(point.model)} (n={point.n})" if point.n > 1 else short(point.model)
-        _, top = _top(point)
-        around = ((point.macs, point.mean), (point.mul, top), (point.mul, 2 * point.mean - top))
+        sd = 0 if _alone(point) else point.sd
+        around = ((point.macs, point.mean), (point.mul, point.mean + sd), (point.mul, point.mean - sd))
         named.append(Named(point.mul, point.mean, name, SERIES[point.series][0], around))
     name_points(figure, axes, named, _RADIUS)
 

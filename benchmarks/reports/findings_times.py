@@ -8,7 +8,7 @@ from decimal import Decimal
 from benchmarks.latency import Measurement
 from benchmarks.reports import latency_targets, render
 from benchmarks.reports.cells import Report
-from benchmarks.reports.latencies import Line, base_row, paired
+from benchmarks.reports.latencies import Line, base_row, paired, thread_count
 
 
 def lines(reports: Iterable[Report]) -> list[tuple[str, ...]]:
@@ -56,12 +56,11 @@ def targets(found: Sequence[tuple[str, Measurement]]) -> list[tuple[str, ...]]:
 
 def _setting(found: Measurement) -> str:
     """The baseline's mode, the batch, and whatever differs from fp32 inference on one thread of a CPU."""
-    threads = found.environment.cpu_threads
     words = [found.baseline.mode, f"batch {found.batch}"]
     if found.device != "cpu":
         words.append(f"on {found.device}")
-    elif threads > 1:
-        words.append(f"{threads} threads")
+    elif found.environment.cpu_threads > 1:
+        words.append(thread_count(found))
     return ", ".join(words + [found.dtype] * (found.dtype != "fp32") + [found.task] * (found.task != "inference"))
 
 

@@ -69,7 +69,7 @@ class Group:
     @property
     def title(self) -> str:
         found = self.found
-        threads = f", {_threads(found)}" if found.device == "cpu" else ""
+        threads = f", {thread_count(found)}" if found.device == "cpu" else ""
         return f"{found.task.capitalize()}, batch {found.batch}, {found.dtype}, {_device(found)}{threads}"
 
     @property
@@ -77,7 +77,7 @@ class Group:
         """The name of its figure."""
         found = self.found
         words = (found.task, f"b{found.batch}", format_input(found.input_size), found.dtype, found.layout,
-                 found.baseline.label, _device(found), *([_threads(found)] * (found.device == "cpu")))  # fmt: skip
+                 found.baseline.label, _device(found), *([thread_count(found)] * (found.device == "cpu")))  # fmt: skip
         return "-".join("".join(one if one.isalnum() or one in "._" else "-" for one in word) for word in words).lower()
 
     def models(self) -> set[str]:
@@ -257,7 +257,7 @@ def _remarks(group: Group, lines: Iterable[Line], root: str) -> list[str]:
     rounds = sorted({one.rounds for one in files.values()})
     peaks = [one.product.gmacs for one in files.values()]
     loads = [value for one in files.values() if one.load for value in one.load]
-    threads = f", {_threads(found)}, {found.capability} of {' '.join(found.cpu_flags)}"
+    threads = f", {thread_count(found)}, {found.capability} of {' '.join(found.cpu_flags)}"
     remarks = [
         f"Batches of {found.batch} × {format_input(found.input_size)}, {found.dtype}, {found.layout}.",
         f"{_span(rounds)} rounds.",
@@ -297,7 +297,8 @@ def _device(found: Measurement) -> str:
     return found.environment.device if found.device == "cuda" else found.environment.cpu
 
 
-def _threads(found: Measurement) -> str:
+def thread_count(found: Measurement) -> str:
+    """Return "1 thread", "2 threads", ..."""
     number = found.environment.cpu_threads
     return f"{number} thread{'s' * (number > 1)}"
 
